@@ -1,0 +1,88 @@
+r"""The one language inside: a denoiser estimates the clean sample.
+
+With `x = x0 + sigma * eps`, `eps ~ N(0, I)`, a denoiser is `D(x, sigma, cond) ~= E[x0 | x]`.
+`sigma` has shape `(batch,)` and is in data units. Timesteps, alpha-bars and eps-, v- or
+flow-predictions exist only in the adapters of this room.
+"""
+
+import hashlib
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from equipoise.errors import NonFiniteError
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """What we look into. Every adapter of this room offers exactly these names."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The module whose sites are captured."""
+        ...
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample `x0`, without the batch axis."""
+        ...
+
+    @property
+    def data_std(self) -> float:
+        """Standard deviation of the clean samples, in data units; scales the default sigma."""
+        ...
+
+    @property
+    def default_sites(self) -> tuple[str, ...]:
+        """Sites to look at when nobody chose others."""
+        ...
+
+    def denoise(
+        self,
+        x: Float[Tensor, "batch ..."],
+        sigma: Float[Tensor, " batch"],
+        cond: Tensor | None = None,
+    ) -> Float[Tensor, "batch ..."]:
+        """Estimate `E[x0 | x]`; `cond` is what `null_condition` returns, or a real condition."""
+        ...
+
+    def null_condition(self, batch: int) -> Tensor | None:
+        """Return the empty condition for `batch` samples; None for an unconditional model."""
+        ...
+
+    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map images with values in [0, 1] to clean samples `x0`."""
+        ...
+
+    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map clean samples back to images with values in [0, 1]."""
+        ...
+
+
+def fingerprint(denoiser: Denoiser) -> str:
+    """Hash names, shapes, types and values of the weights: 16 hexadecimal digits.
+
+    Two denoisers with one fingerprint hold the same weights; calibrations and concept vectors
+    carry it and are refused elsewhere.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(denoiser.network.state_dict().items()):
+        digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def check_finite_weights(network: nn.Module) -> None:
+    """Refuse a network that holds NaN or infinity.
+
+    Raises:
+        NonFiniteError: naming the first tensors concerned.
+    """
+    bad = [n for n, w in network.state_dict().items() if not bool(torch.isfinite(w).all())]
+    if bad:
+        raise NonFiniteError(
+            f"The weights hold NaN or infinity in {len(bad)} tensor(s): {', '.join(bad[:3])}. "
+            "Every weight must be finite; save the checkpoint again from a healthy step."
+        )

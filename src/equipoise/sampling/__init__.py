@@ -1,0 +1,13 @@
+"""Samplers and noise streams, as generators."""
+
+from equipoise.sampling.heun import SamplerState, build_sigmas, sample_heun, sample_items
+from equipoise.sampling.noise import draw_noise, draw_noise_batch
+
+__all__ = [
+    "SamplerState",
+    "build_sigmas",
+    "draw_noise",
+    "draw_noise_batch",
+    "sample_heun",
+    "sample_items",
+]
