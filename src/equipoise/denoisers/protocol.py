@@ -70,7 +70,7 @@ def fingerprint(denoiser: Denoiser) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(denoiser.network.state_dict().items()):
         digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

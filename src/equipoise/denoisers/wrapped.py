@@ -4,8 +4,9 @@ What a network predicts is turned into `x0` here and nowhere else. With `x = x0 
 
     x0       D = F(x, sigma)
     eps      D = x - sigma F(x, sigma)
-    v        D = (x - sigma F) / (1 + sigma^2), F(x, sigma) predicting (eps - sigma x0)
-             at the input x / sqrt(1 + sigma^2), i.e. v = alpha eps - sqrt(1 - alpha^2) x0
+    v        D = alpha (alpha x) - sigma alpha F(alpha x, sigma),   alpha = 1 / sqrt(1 + sigma^2)
+
+`alpha x` is the variance-preserving input, on which v = alpha eps - sigma alpha x0.
 """
 
 from collections.abc import Callable

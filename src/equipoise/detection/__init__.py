@@ -1,1 +1,39 @@
+"""Judge: detectors, sweeps, calibrations, verdicts."""
 
+from equipoise.detection.calibration import (
+    Calibration,
+    Judgement,
+    Null,
+    Verdict,
+    calibrate_scores,
+    judge,
+    load_calibration,
+    q_values,
+)
+from equipoise.detection.draws import DEFAULT_BATCH, Precision, Scores, Stopwatch, score_draws
+from equipoise.detection.spikiness import DEFAULT_DRAWS, Detector, Spikiness, build_default
+from equipoise.detection.sweep import ChosenCell, SweepCell, choose_cell, sweep_cells
+
+__all__ = [
+    "DEFAULT_BATCH",
+    "DEFAULT_DRAWS",
+    "Calibration",
+    "ChosenCell",
+    "Detector",
+    "Judgement",
+    "Null",
+    "Precision",
+    "Scores",
+    "Spikiness",
+    "Stopwatch",
+    "SweepCell",
+    "Verdict",
+    "build_default",
+    "calibrate_scores",
+    "choose_cell",
+    "judge",
+    "load_calibration",
+    "q_values",
+    "score_draws",
+    "sweep_cells",
+]

@@ -1,0 +1,140 @@
+"""The plots: score histogram, ROC with its band, activation profiles.
+
+Only names of our own go into a plot; foreign text (sources, sites) stays in the template, which
+escapes it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from equipoise.report.vector import STYLE, TONES, build_figure, render_svg
+
+BINS = 56
+
+
+@dataclass(frozen=True)
+class Group:
+    """Scores that are drawn as one row of the histogram."""
+
+    name: str
+    tone: str
+    scores: Float[np.ndarray, " sample"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A ROC curve; the band is a pointwise 95 % interval and may be empty."""
+
+    fpr: Float[np.ndarray, " point"]
+    tpr: Float[np.ndarray, " point"]
+    low: Float[np.ndarray, " band"]
+    high: Float[np.ndarray, " band"]
+
+
+def render_histogram(groups: Sequence[Group], threshold: float | None) -> Markup:
+    """Draw one row of scores a group, with the threshold through all of them."""
+    with mpl.rc_context(STYLE):
+        figure = build_figure(520, 70 * len(groups) + 50)
+        axes = figure.add_subplot()
+        edges = _build_edges(groups, threshold)
+        for level, group in enumerate(reversed(groups)):
+            _draw_row(axes, group, edges, level)
+        if threshold is not None:
+            _draw_threshold(axes, threshold, len(groups))
+        names = [f"{group.name}\n{len(group.scores):,}" for group in reversed(groups)]
+        axes.set_yticks(np.arange(len(groups)) + 0.3, names)
+        axes.tick_params(axis="y", length=0, labelcolor=TONES["ink"])
+        axes.spines["left"].set_visible(False)
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, len(groups) + 0.12))
+        axes.set_xlabel("score: balanced on the left, spiky on the right")
+        return render_svg(figure, name="histogram")
+
+
+def render_roc(curve: Curve, *, promised: float | None, log: bool) -> Markup:
+    """Draw true against false positives, on a linear or logarithmic axis."""
+    with mpl.rc_context(STYLE):
+        figure = build_figure(400, 320)
+        axes = figure.add_subplot()
+        axes.grid(True)
+        if len(curve.low) == len(curve.fpr):
+            axes.fill_between(
+                curve.fpr, curve.low, curve.high, color=TONES["ink"], alpha=0.16, linewidth=0
+            )
+        axes.plot(curve.fpr, curve.tpr, color=TONES["ink"], linewidth=1.8)
+        chance = np.geomspace(1e-4, 1, 50)
+        axes.plot(chance, chance, color=TONES["muted"], linewidth=1, linestyle=(0, (2, 3)))
+        if promised is not None:
+            axes.axvline(promised, color=TONES["warm"], linewidth=1.2)
+        _scale_roc(axes, curve, log=log)
+        return render_svg(figure, name="roc-log" if log else "roc")
+
+
+def render_profile(
+    values: Float[np.ndarray, " unit"], *, tone: str, limits: tuple[float, float]
+) -> Markup:
+    """Draw the activation of each unit as a bar."""
+    with mpl.rc_context(STYLE):
+        figure = build_figure(400, 200)
+        axes = figure.add_subplot()
+        units = np.arange(len(values) + 1)
+        axes.fill_between(
+            units, np.append(values, values[-1:]), step="post", color=TONES[tone], linewidth=0
+        )
+        axes.axhline(0, color=TONES["muted"], linewidth=0.8)
+        axes.spines["bottom"].set_visible(False)
+        axes.set(xlim=(0, len(values)), ylim=limits, xlabel="unit", ylabel="activation")
+        return render_svg(figure, name=f"profile-{tone}")
+
+
+def _build_edges(
+    groups: Sequence[Group], threshold: float | None
+) -> Float[np.ndarray, " edge"]:
+    """Lay the bins over all scores; the last 0.1 % on either side fall in the outer bins."""
+    scores = np.concatenate([group.scores for group in groups])
+    low, high = np.quantile(scores, [0.001, 0.999])
+    if threshold is not None:
+        low, high = min(low, threshold), max(high, threshold)
+    room = 0.02 * (high - low) or 0.5
+    return np.linspace(low - room, high + room, BINS + 1)
+
+
+def _draw_row(
+    axes: Axes, group: Group, edges: Float[np.ndarray, " edge"], level: int
+) -> None:
+    counts, _ = np.histogram(np.clip(group.scores, edges[0], edges[-1]), edges)
+    heights = level + 0.86 * np.append(counts, counts[-1]) / max(counts.max(), 1)
+    color = TONES[group.tone]
+    axes.fill_between(edges, level, heights, step="post", color=color, alpha=0.3, linewidth=0)
+    axes.step(edges, heights, where="post", color=color, linewidth=1.4)
+    axes.axhline(level, color=TONES["line"], linewidth=0.8, zorder=0)
+
+
+def _draw_threshold(axes: Axes, threshold: float, num_groups: int) -> None:
+    axes.axvline(threshold, color=TONES["ink"], linewidth=1.2, linestyle=(0, (4, 2)))
+    axes.annotate(
+        f"threshold {threshold:.3g}", (threshold, num_groups + 0.1), xytext=(5, -3),
+        textcoords="offset points", va="top",
+    )  # fmt: skip
+
+
+def _scale_roc(axes: Axes, curve: Curve, *, log: bool) -> None:
+    percent = PercentFormatter(1, decimals=0, symbol=" %")
+    axes.yaxis.set_major_formatter(percent)
+    axes.set(ylim=(0, 1.01), ylabel="copies flagged")
+    if not log:
+        axes.xaxis.set_major_formatter(percent)
+        axes.set(xlim=(-0.01, 1), xlabel="novel outputs flagged")
+        return
+    positive = curve.fpr[curve.fpr > 0]
+    smallest = float(positive.min()) if len(positive) else 1e-3
+    axes.set_xscale("log")
+    axes.set(xlim=(max(smallest, 1e-4), 1), xlabel="novel outputs flagged, logarithmic")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.minorticks_off()

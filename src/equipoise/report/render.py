@@ -1,0 +1,68 @@
+"""Run folder -> report.html: pick the page of the run's kind, fill its template, write it whole.
+
+A page is a pure function of the run folder: rendered twice it is the same bytes. It asks for
+nothing from outside and runs no script; its content security policy forbids both. What a page of
+one kind says is in the file of that kind (`demo.py`) and in `templates/KIND.html.j2`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from equipoise.errors import RunError
+from equipoise.report.demo import build_demo
+from equipoise.report.wording import FILTERS, place
+from equipoise.runs import Run, load_run
+from equipoise.runs.atomic import write_atomic
+
+PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {"demo": build_demo}
+"""For each kind of run, what builds the values of its template."""
+
+
+def render_report(path: Path) -> Path:
+    """Write `path/report.html` from the run folder `path`.
+
+    Args:
+        path: a finished run folder of a kind that has a page.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: when the folder is no finished run, is incomplete, or has a kind without page.
+    """
+    run = load_run(path)
+    build = _get_page(run)
+    template = _build_environment().get_template(f"{run.record.kind}.html.j2")
+    page = path / "report.html"
+    write_atomic(page, template.render(build(run)).encode())
+    return page
+
+
+def _get_page(run: Run) -> Callable[[Run], dict[str, Any]]:
+    """Look the page of a run up, or say why there is none."""
+    kind, status = run.record.kind, run.record.status
+    if kind not in PAGES:
+        allowed = ", ".join(f'"{name}"' for name in sorted(PAGES))
+        raise RunError(
+            f'No report for "{run.path}": its kind is "{kind}". Kinds with a report: {allowed}.'
+        )
+    if status != "finished":
+        raise RunError(
+            f'No report for "{run.path}": its status is "{status}". '
+            "Let the run finish, or start it again in a new folder."
+        )
+    return PAGES[kind]
+
+
+def _build_environment() -> Environment:
+    """Everything is escaped, and a name the template lacks is an error."""
+    environment = Environment(
+        loader=PackageLoader("equipoise.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters.update(FILTERS)
+    environment.globals["place"] = place
+    return environment

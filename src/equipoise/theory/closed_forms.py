@@ -1,0 +1,193 @@
+r"""Weights of a ReLU-DAE that minimize its denoising loss, in closed form.
+
+    (1/n) sum_i E_eps ||f(x_i + sigma eps) - x_i||^2 + lambda (||W1||_F^2 + ||W2||_F^2)   (Eq. 6)
+
+Here **rows are samples**, `X: (case, dim)`; the paper writes them as columns. The weights are
+as in the paper, `W: (dim, unit)`, with `W1 = W2 = W` (Theorem 3.1). `n` counts all samples,
+`n_k` those of cluster k. Hybrid weights (Cor. 3.4) and test losses (Cor. 3.3) are not here.
+
+References:
+    Generalization of Diffusion Models Arises with a Balanced Representation Space
+    (Zhang et al., 2026), Theorem 3.1, Cor. 3.2 | arXiv 2512.20963
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from equipoise.errors import BadInputError
+from equipoise.theory.relu_dae import ReluDae
+
+MIN_ACTIVE_SHARE = 0.75
+"""Below this share of active units, Eq. 8 no longer describes the block."""
+
+
+@dataclass(frozen=True)
+class ClosedFormWeights:
+    """Weights `W1 = W2 = W`, and how far the activity is from what Theorem 3.1 assumes.
+
+    Args:
+        W: One unit a column, one block of columns a cluster; zero columns may follow.
+        activity: Entry `(k, l)` is the share of (unit of block k, clean sample of cluster l)
+            pairs that are active. The theorem assumes the identity matrix.
+    """
+
+    W: Float[Tensor, "dim unit"]
+    activity: Float[Tensor, "cluster cluster"]
+
+    @property
+    def active_share(self) -> float:
+        """Share of active units of a block on its own cluster, of the worst cluster."""
+        return self.activity.diagonal().min().item()
+
+    @property
+    def leaked_share(self) -> float:
+        """Share of active units of a block on another cluster, of the worst pair."""
+        return self.activity.clone().fill_diagonal_(0).max().item()
+
+
+def memorizing_weights(
+    X: Float[Tensor, "case dim"], *, sigma: float, weight_decay: float, num_units: int
+) -> ClosedFormWeights:
+    """Return the weights that store every sample in a unit of its own.
+
+    W = (r_1 x_1, ..., r_n x_n, 0, ..., 0)    (Eq. 9)
+
+    They are stationary where `leaked_share` is 0: no two samples at an acute angle.
+
+    Args:
+        X: The training samples, one a row.
+        sigma: Standard deviation of the noise, in data units; not negative.
+        weight_decay: `lambda` of Eq. 6; not negative.
+        num_units: `p`, at least the number of samples.
+
+    Raises:
+        BadInputError: if `num_units` is below n, or `n lambda` not below every `||x_i||^2`.
+    """
+    _check_setting(sigma, weight_decay)
+    n = len(X)
+    if num_units < n:
+        raise BadInputError(
+            f"memorizing_weights got num_units={num_units} for {n} samples. Every sample needs "
+            f"a unit; pass num_units={n} or more."
+        )
+    energy = X.square().sum(1)
+    _check_eigenvalues(energy, n * weight_decay, "a sample's ||x||^2")
+    # Eq. 9
+    r = ((energy - n * weight_decay) / (energy**2 + sigma**2 * energy)).sqrt()
+    W = torch.cat([(r[:, None] * X).T, X.new_zeros(X.shape[1], num_units - n)], dim=1)
+    return ClosedFormWeights(W, (W[:, :n].T @ X.T > 0).to(X.dtype))
+
+
+def generalizing_weights(
+    clusters: Sequence[Float[Tensor, "_ dim"]], *, sigma: float, weight_decay: float, rank: int
+) -> ClosedFormWeights:
+    """Return the weights whose blocks span the principal subspaces of the clusters.
+
+    W_k = U_k (I + n_k sigma^2 Lambda_k^-1)^(-1/2) (I - n lambda Lambda_k^-1)^(1/2) O_k^T   (Eq. 8)
+
+    They are stationary where `active_share` is 1 and `leaked_share` is 0.
+
+    Args:
+        clusters: The training samples of each cluster, one a row; clusters may differ in size.
+        sigma: Standard deviation of the noise, in data units; not negative.
+        weight_decay: `lambda` of Eq. 6; not negative.
+        rank: `p_k`, the eigenpairs kept, and so the units, of every cluster.
+
+    Raises:
+        BadInputError: if a cluster has fewer than `rank` eigenvalues above `n lambda`, or has
+            less than `MIN_ACTIVE_SHARE` of its units active.
+    """
+    _check_setting(sigma, weight_decay)
+    _check_clusters(clusters, rank)
+    n = sum(len(X_k) for X_k in clusters)
+    blocks = []
+    for k, X_k in enumerate(clusters):
+        _, singular, U_T = torch.linalg.svd(X_k, full_matrices=False)
+        floor = max(X_k.shape) * torch.finfo(X_k.dtype).eps * singular[0]  # rounding, not rank
+        eig = torch.where(singular > floor, singular, 0)[:rank] ** 2  # X_k^T X_k = U Lambda U^T
+        _check_eigenvalues(eig, n * weight_decay, f"an eigenvalue of cluster {k}")
+        # Eq. 8: the shrinkage m, then the rotation O_k
+        m = (eig - n * weight_decay) / (eig + len(X_k) * sigma**2)
+        W_k = U_T[:rank].T * m.sqrt()
+        blocks.append(W_k @ _rotation_to_ones(W_k.T @ X_k.mean(0)).T)
+    shares = [[(X_l @ W_k > 0).to(W_k.dtype).mean() for X_l in clusters] for W_k in blocks]
+    activity = torch.stack([torch.stack(row) for row in shares])
+    _check_active_share(activity)
+    return ClosedFormWeights(torch.cat(blocks, dim=1), activity)
+
+
+def empirical_loss(
+    dae: ReluDae, X: Float[Tensor, "case dim"], *, sigma: float, weight_decay: float
+) -> Float[Tensor, ""]:
+    r"""Measure Eq. 6 exactly over the noise, with the active units of each clean sample fixed.
+
+    With `D_i` the 0/1 diagonal of active units and `A_i = W2 D_i W1^T`, the i-th term is
+    `||A_i x_i - x_i||^2 + sigma^2 ||A_i||_F^2`. That is Eq. 6 as far as the noise switches no
+    unit on or off. Differentiable with respect to the weights.
+    """
+    _check_setting(sigma, weight_decay)
+    active: Bool[Tensor, "case unit"] = dae.representation(X) > 0
+    D = active.to(X.dtype)
+    error = (dae(X) - X).square().sum(1)
+    # ||W2 D W1^T||_F^2 = d^T (W1^T W1 * W2^T W2) d, with d the diagonal of D
+    gram = (dae.W1.T @ dae.W1) * (dae.W2.T @ dae.W2)
+    noise = sigma**2 * ((D @ gram) * D).sum(1)
+    decay = weight_decay * (dae.W1.square().sum() + dae.W2.square().sum())
+    return (error + noise).mean() + decay
+
+
+def _rotation_to_ones(direction: Float[Tensor, " unit"]) -> Float[Tensor, "unit unit"]:
+    """Return the reflection that sends `direction` to a multiple of (1, ..., 1)."""
+    v = normalize(direction, dim=0) - len(direction) ** -0.5
+    scale = v.square().sum().clamp_min(torch.finfo(v.dtype).tiny)
+    return torch.eye(len(v)).to(v) - 2 * torch.outer(v, v) / scale
+
+
+def _check_setting(sigma: float, weight_decay: float) -> None:
+    for name, value in (("sigma", sigma), ("weight_decay", weight_decay)):
+        if not (isfinite(value) and value >= 0):
+            raise BadInputError(
+                f"The closed form got {name}={value}. It must be finite and not negative; "
+                f"pass the {name} of the objective (Eq. 6)."
+            )
+
+
+def _check_clusters(clusters: Sequence[Tensor], rank: int) -> None:
+    shapes = [tuple(X_k.shape) for X_k in clusters]
+    if not shapes or len({dim for _, dim in shapes}) > 1:
+        raise BadInputError(
+            f"generalizing_weights got clusters of shapes {shapes}. It needs one or more, all of "
+            "the same dim; pass one (case, dim) tensor a cluster."
+        )
+    largest = min(min(shape) for shape in shapes)
+    if not 1 <= rank <= largest:
+        raise BadInputError(
+            f"generalizing_weights got rank={rank}. A cluster has at most min(n_k, dim) "
+            f"eigenpairs; pass a rank from 1 to {largest}."
+        )
+
+
+def _check_eigenvalues(eig: Float[Tensor, " kept"], threshold: float, what: str) -> None:
+    smallest = eig.min().item()
+    if not smallest > threshold:
+        raise BadInputError(
+            f"The closed form needs n * weight_decay below the smallest kept eigenvalue: got "
+            f"{threshold:.3g}, and {what} is {smallest:.3g}. Lower weight_decay, or keep fewer "
+            "eigenpairs or no such sample."
+        )
+
+
+def _check_active_share(activity: Float[Tensor, "cluster cluster"]) -> None:
+    share, k = activity.diagonal().min(0)
+    if share < MIN_ACTIVE_SHARE:
+        raise BadInputError(
+            f"Block {int(k)} has {share:.0%} of its units active on its own cluster. Eq. 8 "
+            f"assumes all, and {MIN_ACTIVE_SHARE:.0%} is the least allowed; lower rank, or pass "
+            "tighter clusters, farther from the origin."
+        )
