@@ -1,1 +1,59 @@
-"""equipoise."""
+"""equipoise: tell memorized outputs of a diffusion model from new ones, by looking inside it.
+
+    import equipoise as eq
+
+    model = eq.load("zoo:edm-fashion")
+    scores = eq.spikiness(model, images)
+    with eq.capture(model, "up_blocks.*.resnets.*.conv2:in") as tape:
+        model.denoise(x, sigma)
+    detector = eq.calibrate(model, reference_images, fpr=0.01)
+    judgement = detector(images)
+
+Names are loaded when they are first used: importing the package imports no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from equipoise.denoisers import Denoiser as Denoiser
+    from equipoise.denoisers import wrap as wrap
+    from equipoise.detection import Calibration as Calibration
+    from equipoise.detection import Spikiness as Spikiness
+    from equipoise.detection import load_calibration as load_calibration
+    from equipoise.doors import CalibratedDetector as CalibratedDetector
+    from equipoise.doors import calibrate as calibrate
+    from equipoise.doors import load as load
+    from equipoise.doors import spikiness as spikiness
+    from equipoise.errors import EquipoiseError as EquipoiseError
+    from equipoise.representation import capture as capture
+    from equipoise.representation import sites as sites
+
+_HOMES = {
+    "CalibratedDetector": "equipoise.doors",
+    "Calibration": "equipoise.detection",
+    "Denoiser": "equipoise.denoisers",
+    "EquipoiseError": "equipoise.errors",
+    "Spikiness": "equipoise.detection",
+    "calibrate": "equipoise.doors",
+    "capture": "equipoise.representation",
+    "load": "equipoise.doors",
+    "load_calibration": "equipoise.detection",
+    "sites": "equipoise.representation",
+    "spikiness": "equipoise.doors",
+    "wrap": "equipoise.denoisers",
+}
+__all__ = sorted(_HOMES)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its room when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'equipoise' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*globals(), *_HOMES])

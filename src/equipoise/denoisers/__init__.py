@@ -2,7 +2,7 @@
 
 from equipoise.denoisers.analytic import GaussianDenoiser, IdealDenoiser
 from equipoise.denoisers.edm import EdmDenoiser
-from equipoise.denoisers.protocol import Denoiser, check_finite_weights, fingerprint
+from equipoise.denoisers.protocol import Denoiser, check_finite_weights, device_of, fingerprint
 from equipoise.denoisers.unet import UNet
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
 
@@ -14,6 +14,7 @@ __all__ = [
     "UNet",
     "WrappedDenoiser",
     "check_finite_weights",
+    "device_of",
     "fingerprint",
     "wrap",
 ]

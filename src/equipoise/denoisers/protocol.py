@@ -61,6 +61,13 @@ class Denoiser(Protocol):
         ...
 
 
+def device_of(denoiser: Denoiser) -> torch.device:
+    """Say where the weights of a denoiser lie."""
+    network = denoiser.network
+    tensors = [*network.parameters(), *network.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
 def fingerprint(denoiser: Denoiser) -> str:
     """Hash names, shapes, types and values of the weights: 16 hexadecimal digits.
 

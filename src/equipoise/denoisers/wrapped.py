@@ -96,8 +96,8 @@ def wrap(
         )
     if not data_std > 0 or not value_range[0] < value_range[1]:
         raise BadInputError(
-            f"Cannot wrap with data_std {data_std} and value_range {value_range}: data_std must be "
-            "positive and value_range increasing."
+            f"Cannot wrap with data_std {data_std} and value_range {value_range}: data_std must "
+            "be positive and value_range increasing."
         )
     check_finite_weights(module)
     return WrappedDenoiser(

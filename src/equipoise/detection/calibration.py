@@ -230,5 +230,6 @@ def _check_rate(fpr: float, n: int) -> None:
     if _allowed_above(fpr, n) < 0:
         raise CalibrationError(
             f"A false-positive rate of {fpr:g} cannot be promised from {n} calibration items: the "
-            f"finest is 1/(n+1) = {1 / (n + 1):.3g}. Give at least {math.ceil(1 / fpr - 1e-9) - 1} items."
+            f"finest is 1/(n+1) = {1 / (n + 1):.3g}. Give at least "
+            f"{math.ceil(1 / fpr - 1e-9) - 1} items."
         )

@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from equipoise.denoisers.edm import per_sample
-from equipoise.denoisers.protocol import Denoiser
+from equipoise.denoisers.protocol import Denoiser, device_of
 from equipoise.errors import BadInputError, NonFiniteError
 from equipoise.sampling.noise import draw_noise_batch
 
@@ -49,7 +49,7 @@ def score_draws(
     denoiser: Denoiser,
     images: Float[Tensor, "case ..."],
     ids: Sequence[str],
-    measure_noisy: Callable[[Tensor, Tensor, Tensor], Float[Tensor, "pair *cell"]],
+    measure_noisy: Callable[[Tensor, Tensor, Tensor], Tensor],
     *,
     sigma: float,
     draws: int,
@@ -75,7 +75,7 @@ def score_draws(
         NonFiniteError: when an image holds NaN or infinity; names the items.
     """
     _check_items(images, ids)
-    device = next((w.device for w in denoiser.network.parameters()), torch.device("cpu"))
+    device = device_of(denoiser)
     x0 = torch.cat([denoiser.encode(part.to(device)) for part in images.split(batch)])
     items = torch.arange(len(ids)).repeat_interleave(draws)
     rows = []
@@ -84,7 +84,7 @@ def score_draws(
         eps = draw_noise_batch(
             tuple(x0.shape[1:]),
             seed=seed,
-            item_ids=[ids[i] for i in chosen.tolist()],
+            item_ids=[ids[int(i)] for i in chosen],
             draws=(pairs % draws).tolist(),
         )
         clean = x0[chosen]
@@ -119,7 +119,7 @@ def _check_items(images: Tensor, ids: Sequence[str]) -> None:
         )
     finite = torch.isfinite(images.flatten(1)).all(dim=1)
     if not bool(finite.all()):
-        bad = [ids[i] for i in (~finite).nonzero().flatten().tolist()]
+        bad = [ids[int(i)] for i in (~finite).nonzero().flatten()]
         raise NonFiniteError(
             f"{len(bad)} image(s) hold NaN or infinity: {', '.join(bad[:3])}. "
             "Leave them out; values must lie in [0, 1]."

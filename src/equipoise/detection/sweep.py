@@ -41,7 +41,12 @@ class SweepCell:
     scores: Float64[Tensor, " case"]
 
     def auroc(self, is_copy: Bool[Tensor, " case"]) -> float:
-        """Area under the ROC curve of the raw statistic; below .5 the sign is to be flipped."""
+        """Area under the ROC curve of the raw statistic; below .5 the sign is to be flipped.
+
+        A statistic that is undefined somewhere (all units zero) tells nothing: 0.5.
+        """
+        if not bool(torch.isfinite(self.scores).all()):
+            return 0.5
         return float(roc_auc_score(is_copy.numpy(), self.scores.numpy()))
 
 
@@ -77,7 +82,9 @@ def sweep_cells(
         batch: Noisy images a forward.
     """
     chosen_sites = select_sites(denoiser, sites)
-    keys = [(s, p, t) for s in chosen_sites for p in SWEPT_POOLINGS for t in STATISTICS]
+    keys: list[tuple[str, Pooling, Statistic]] = [
+        (s, p, t) for s in chosen_sites for p in SWEPT_POOLINGS for t in STATISTICS
+    ]
 
     def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
         seen = observe(denoiser, x, sigma, chosen_sites, pooling="none")
@@ -107,11 +114,10 @@ def choose_cell(
     """
     if bool(is_copy.all()) or not bool(is_copy.any()):
         raise CalibrationError(
-            f"Cannot choose on {int(is_copy.sum())} copies among {len(is_copy)} items: both copies "
-            "and novel items are needed."
+            f"Cannot choose on {int(is_copy.sum())} copies among {len(is_copy)} items: both "
+            "copies and novel items are needed."
         )
     areas = [cell.auroc(is_copy) for cell in cells]
-    # A cell whose statistic is undefined (all units zero) cannot be chosen.
     best = max(range(len(cells)), key=lambda i: abs(areas[i] - 0.5))
     sign: Literal[1, -1] = 1 if areas[best] >= 0.5 else -1
     cell = cells[best]

@@ -1,4 +1,4 @@
-"""Pictures: identity, simple features, domain."""
+"""Pictures: reading, identity, simple features, domain."""
 
 from equipoise.images.domain import (
     DOMAIN_FEATURES,
@@ -10,11 +10,13 @@ from equipoise.images.domain import (
     pixel_variance,
     total_variation,
 )
-from equipoise.images.identity import content_id, content_ids
+from equipoise.images.identity import as_unit, content_id, content_ids, quantize
+from equipoise.images.reading import read_folder, read_picture
 
 __all__ = [
     "DOMAIN_FEATURES",
     "FEATURES",
+    "as_unit",
     "content_id",
     "content_ids",
     "find_outside",
@@ -22,5 +24,8 @@ __all__ = [
     "measure_domain",
     "pixel_mean",
     "pixel_variance",
+    "quantize",
+    "read_folder",
+    "read_picture",
     "total_variation",
 ]

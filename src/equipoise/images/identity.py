@@ -1,9 +1,10 @@
-"""Identity of a picture: a hash of its bytes, which also keys its noise."""
+"""8-bit pictures: values, and identity by a hash of the bytes, which also keys the noise."""
 
 import hashlib
 from collections.abc import Iterable
 
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 
@@ -17,3 +18,13 @@ def content_id(image: UInt8[Tensor, "channel height width"]) -> str:
 def content_ids(images: Iterable[UInt8[Tensor, "channel height width"]]) -> list[str]:
     """Hash every picture."""
     return [content_id(image) for image in images]
+
+
+def quantize(images: Float[Tensor, "case ..."]) -> UInt8[Tensor, "case ..."]:
+    """Bring images with values in [0, 1] to 8 bits, as a saved picture would be."""
+    return (images.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def as_unit(pictures: UInt8[Tensor, "case ..."]) -> Float[Tensor, "case ..."]:
+    """Bring 8-bit pictures to values in [0, 1]."""
+    return pictures.to(torch.float32) / 255

@@ -28,7 +28,12 @@ from equipoise.report.table import (
     list_quantiles,
     list_rivals,
 )
-from equipoise.report.wording import build_answer, build_content_warning, build_promise
+from equipoise.report.wording import (
+    build_answer,
+    build_content_warning,
+    build_promise,
+    get_promised,
+)
 from equipoise.runs import Run
 
 LABELS = {"novel": "cool", "grey": "grey", "copy": "warm"}
@@ -69,7 +74,9 @@ def build_demo(run: Run) -> dict[str, Any]:
 def _build_headline(results: Mapping[str, Any], num_outputs: int) -> dict[str, Any]:
     """Answer, warning and the numbers of the cards."""
     word, sentence = build_answer(results, num_outputs=num_outputs)
-    twin, difference = (get_rate(results.get(k)) for k in ("clean_twin_auroc", "planted_minus_twin"))
+    twin, difference = (
+        get_rate(results.get(k)) for k in ("clean_twin_auroc", "planted_minus_twin")
+    )
     partly = results.get("partly_content") is True
     grey = get_mapping(results.get("with_grey_as_negative"))
     fpr = get_mapping(results.get("fpr"))
@@ -83,7 +90,7 @@ def _build_headline(results: Mapping[str, Any], num_outputs: int) -> dict[str, A
         "twin": twin,
         "difference": difference,
         "fpr": get_rate(fpr),
-        "promised": get_number(fpr.get("promised")),
+        "promised": get_promised(results),
         "fpr_kind": fpr.get("interval_kind"),
         "num_calibration": get_count(fpr.get("n_calibration")),
         "grey_auroc": get_rate(grey.get("auroc")),
@@ -107,8 +114,7 @@ def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
     threshold = get_number(calibration.get("threshold"))
     groups = [Group("calibration", "muted", _load_calibration(run))]
     groups += [
-        Group(label, tone, np.asarray(list_scores(items, label)))
-        for label, tone in LABELS.items()
+        Group(label, tone, np.asarray(list_scores(items, label))) for label, tone in LABELS.items()
     ]
     groups = [group for group in groups if len(group.scores)]
     return {
@@ -126,7 +132,7 @@ def _build_roc(results: Mapping[str, Any]) -> dict[str, Any]:
         np.asarray([n for n in map(get_number, get_list(entry.get(key))) if n is not None])
         for key in ("fpr", "tpr", "tpr_low", "tpr_high")
     )
-    promised = get_number(get_mapping(results.get("fpr")).get("promised"))
+    promised = get_promised(results)
     if not len(fpr) or len(fpr) != len(tpr):
         return {"roc": "", "roc_log": "", "roc_rows": []}
     banded = len(low) == len(high) == len(fpr)

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from equipoise.report.vector import STYLE, TONES, build_figure, render_svg
 
-BINS = 56
+BINS = 48
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Curve:
 def render_histogram(groups: Sequence[Group], threshold: float | None) -> Markup:
     """Draw one row of scores a group, with the threshold through all of them."""
     with mpl.rc_context(STYLE):
-        figure = build_figure(520, 70 * len(groups) + 50)
+        figure = build_figure(360, 56 * len(groups) + 44)
         axes = figure.add_subplot()
         edges = _build_edges(groups, threshold)
         for level, group in enumerate(reversed(groups)):
@@ -60,7 +60,7 @@ def render_histogram(groups: Sequence[Group], threshold: float | None) -> Markup
 def render_roc(curve: Curve, *, promised: float | None, log: bool) -> Markup:
     """Draw true against false positives, on a linear or logarithmic axis."""
     with mpl.rc_context(STYLE):
-        figure = build_figure(400, 320)
+        figure = build_figure(360, 290)
         axes = figure.add_subplot()
         axes.grid(True)
         if len(curve.low) == len(curve.fpr):
@@ -81,7 +81,7 @@ def render_profile(
 ) -> Markup:
     """Draw the activation of each unit as a bar."""
     with mpl.rc_context(STYLE):
-        figure = build_figure(400, 200)
+        figure = build_figure(360, 180)
         axes = figure.add_subplot()
         units = np.arange(len(values) + 1)
         axes.fill_between(
@@ -93,9 +93,7 @@ def render_profile(
         return render_svg(figure, name=f"profile-{tone}")
 
 
-def _build_edges(
-    groups: Sequence[Group], threshold: float | None
-) -> Float[np.ndarray, " edge"]:
+def _build_edges(groups: Sequence[Group], threshold: float | None) -> Float[np.ndarray, " edge"]:
     """Lay the bins over all scores; the last 0.1 % on either side fall in the outer bins."""
     scores = np.concatenate([group.scores for group in groups])
     low, high = np.quantile(scores, [0.001, 0.999])
@@ -105,9 +103,7 @@ def _build_edges(
     return np.linspace(low - room, high + room, BINS + 1)
 
 
-def _draw_row(
-    axes: Axes, group: Group, edges: Float[np.ndarray, " edge"], level: int
-) -> None:
+def _draw_row(axes: Axes, group: Group, edges: Float[np.ndarray, " edge"], level: int) -> None:
     counts, _ = np.histogram(np.clip(group.scores, edges[0], edges[-1]), edges)
     heights = level + 0.86 * np.append(counts, counts[-1]) / max(counts.max(), 1)
     color = TONES[group.tone]

@@ -9,6 +9,7 @@ import numpy as np
 from equipoise.report.item import Item
 from equipoise.report.plot import Group
 from equipoise.report.rate import Rate, get_count, get_list, get_mapping, get_number, get_rate
+from equipoise.report.wording import format_title
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def list_rivals(results: Mapping[str, Any]) -> list[Rival]:
     grey = get_mapping(results.get("with_grey_as_negative"))
     baselines = get_mapping(results.get("baselines"))
     trivial = [
-        Rival(str(name).replace("_", " "), "trivial baseline", "muted", get_rate(entry))
+        Rival(format_title(name), "trivial baseline", "muted", get_rate(entry))
         for name, entry in baselines.items()
     ]
     trivial.sort(key=lambda rival: (-(rival.rate.value or 0), rival.name))
@@ -76,7 +77,8 @@ def list_copied(results: Mapping[str, Any], items: Sequence[Item]) -> list[Copie
         if item.label == "copy" and item.nearest is not None:
             copies.setdefault(item.nearest, []).append(item)
     entries = [get_mapping(entry) for entry in get_list(results.get("most_copied"))]
-    return [_build_copied(entry, copies) for entry in entries if "index" in entry]
+    known = [entry for entry in entries if get_count(entry.get("index")) is not None]
+    return [_build_copied(entry, copies) for entry in known]
 
 
 def list_quantiles(groups: Sequence[Group], threshold: float | None) -> list[dict[str, Any]]:

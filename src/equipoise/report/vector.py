@@ -6,10 +6,12 @@ one picture serves light, dark and print. Identifiers are prefixed, as many figu
 
 import io
 import re
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 TONES = {
     "ink": "#010203",
@@ -21,9 +23,9 @@ TONES = {
 }
 """Stand-in colour of each CSS variable of style.css."""
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
-    "font.size": 10,
+    "font.size": 10.5,
     "axes.edgecolor": TONES["muted"],
     "axes.labelcolor": TONES["muted"],
     "axes.linewidth": 0.8,
@@ -61,7 +63,7 @@ def _clean(text: str, name: str) -> str:
     text = re.sub(r'<svg width="[^"]*" height="[^"]*"', '<svg aria-hidden="true"', text, count=1)
     text = text.replace("xlink:href=", "href=")
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--sans)", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     for tone, stand_in in TONES.items():
         text = text.replace(stand_in, f"var(--{tone})")
     return re.sub(r"\s*\n\s*", "\n", text).strip()

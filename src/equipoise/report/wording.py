@@ -7,50 +7,52 @@ markup are in the templates.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from equipoise.report.rate import Rate, get_mapping, get_number
+from equipoise.report.rate import Rate, get_mapping, get_number, get_rate
 
+Number = float | int | None
+"""Templates pass whole numbers too."""
 DASH, MISSING, SPACE, MINUS = "\u2013", "\u2014", "\u00a0", "\u2212"
 
 
-def format_number(number: float | None, digits: int = 3) -> str:
+def format_number(number: Number, digits: int = 3) -> str:
     """Write a number with so many significant digits."""
     if number is None:
         return MISSING
-    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.{digits}g}"
+    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:#.{digits}g}".removesuffix(".")
     return text.replace("-", MINUS, 1) if number < 0 else text
 
 
-def format_share(number: float | None) -> str:
+def format_share(number: Number) -> str:
     """Write a number between -1 and 1 with three decimals."""
     return MISSING if number is None else f"{number:.3f}".replace("-", MINUS)
 
 
-def format_signed(number: float | None) -> str:
+def format_signed(number: Number) -> str:
     """Write a difference with its sign."""
     return MISSING if number is None else f"{number:+.3f}".replace("-", MINUS)
 
 
-def format_percent(number: float | None) -> str:
+def format_percent(number: Number) -> str:
     """Write a share as a percentage."""
     return MISSING if number is None else f"{_build_percent(number)}{SPACE}%"
 
 
-def format_count(number: float | None) -> str:
+def format_count(number: Number) -> str:
     """Write a whole number with thousands set apart."""
     return MISSING if number is None else f"{number:,.0f}"
 
 
-def format_seconds(number: float | None) -> str:
+def format_seconds(number: Number) -> str:
     """Write a duration in seconds."""
     return MISSING if number is None else f"{number:,.1f}{SPACE}s"
 
 
-def format_interval(rate: Rate, write: Callable[[float | None], str] = format_share) -> str:
-    """Write the 95 % interval of a rate, ends joined by a dash (by "to" where one is negative)."""
+def format_interval(rate: Rate, write: Callable[[Number], str] = format_share) -> str:
+    """Write the 95 % interval of a rate, ends joined by a dash (by "to" where they have signs)."""
     if rate.low is None or rate.high is None:
         return "no interval"
     low, high = write(rate.low), write(rate.high)
-    if rate.low < 0:
+    if write is format_signed or rate.low < 0:
         return f"{low} to {high}"
     return f"{low.removesuffix(f'{SPACE}%')}{DASH}{high}"
 
@@ -67,10 +69,16 @@ def format_signed_interval(rate: Rate) -> str:
 
 def format_words(name: object) -> str:
     """Write a name of the record as words."""
-    return MISSING if name is None else str(name).replace("_", " ")
+    return MISSING if name is None else str(name).replace("_", " ").replace("jpeg", "JPEG")
 
 
-def place(number: float, floor: float, top: float) -> str:
+def format_title(name: object) -> str:
+    """Write a name of the record as words, the first letter a capital."""
+    words = format_words(name)
+    return words[:1].upper() + words[1:]
+
+
+def place(number: float | int, floor: float | int, top: float | int) -> str:
     """Place a number on a scale, in percent of its width, for the small interval bars."""
     share = (number - floor) / (top - floor)
     return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
@@ -84,7 +92,7 @@ def build_answer(results: Mapping[str, Any], *, num_outputs: int) -> tuple[str, 
     """
     flagged = get_number(get_mapping(results.get("verdicts")).get("memorized"))
     fpr = get_mapping(results.get("fpr"))
-    promised = get_number(fpr.get("promised"))
+    promised = get_promised(results)
     if flagged is None or promised is None:
         return "Not decided", "this run has no calibrated verdicts; its scores only rank outputs."
     explained = flagged <= _count_explained(fpr, promised, num_outputs)
@@ -94,6 +102,13 @@ def build_answer(results: Mapping[str, Any], *, num_outputs: int) -> tuple[str, 
         return "Yes", f"{text} ({_build_measured(fpr)})."
     text += f" as memorized, which the promised false-positive rate of {format_percent(promised)}"
     return "No", f"{text} explains ({_build_measured(fpr)})."
+
+
+def get_promised(results: Mapping[str, Any]) -> float | None:
+    """Read the promised false-positive rate, from its measurement or from the calibration."""
+    entries = (get_mapping(results.get(key)) for key in ("fpr", "calibration"))
+    promised = [get_number(entry.get("promised")) for entry in entries]
+    return promised[1] if promised[0] is None else promised[0]
 
 
 def build_promise(results: Mapping[str, Any]) -> str:
@@ -119,10 +134,10 @@ def build_content_warning(twin: Rate, difference: Rate) -> str:
 
 
 def _build_measured(fpr: Mapping[str, Any]) -> str:
-    rate = Rate(*(get_number(fpr.get(key)) for key in ("value", "low", "high")))
+    rate = get_rate(fpr)
     if rate.value is None:
         return "not measured here"
-    n = format_count(get_number(fpr.get("n")))
+    n = format_count(rate.n)
     interval = format_percent_interval(rate)
     measured = format_percent(rate.value)
     return f"measured {measured}, 95{SPACE}% interval {interval}, n{SPACE}={SPACE}{n}"
@@ -137,7 +152,7 @@ def _count_explained(fpr: Mapping[str, Any], promised: float, num_outputs: int) 
     return top / n * num_outputs
 
 
-def _build_percent(number: float) -> str:
+def _build_percent(number: float | int) -> str:
     percent = 100 * number
     text = f"{percent:.2g}" if 0 < abs(percent) < 0.1 else f"{percent:.1f}".removesuffix(".0")
     return text.replace("-", MINUS)
@@ -147,6 +162,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "number": format_number, "share": format_share, "signed": format_signed,
     "percent": format_percent, "count": format_count, "seconds": format_seconds,
     "interval": format_interval, "percent_interval": format_percent_interval,
-    "signed_interval": format_signed_interval, "words": format_words,
+    "signed_interval": format_signed_interval, "words": format_words, "titled": format_title,
 }  # fmt: skip
 """What templates may write numbers with."""

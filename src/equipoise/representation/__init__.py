@@ -1,6 +1,5 @@
 """Sites, capture, pooling and spikiness statistics."""
 
-from equipoise.representation.tape import Representation, capture, observe
 from equipoise.representation.pooling import (
     POOLINGS,
     STATISTICS,
@@ -10,6 +9,7 @@ from equipoise.representation.pooling import (
     pool,
 )
 from equipoise.representation.site import Site, select_sites, sites
+from equipoise.representation.tape import Representation, capture, observe
 
 __all__ = [
     "POOLINGS",

@@ -39,9 +39,7 @@ def pool(h: Float[Tensor, "batch ..."], pooling: Pooling) -> Float[Tensor, "batc
     return h.amax(axes) if pooling == "max" else h.float().mean(axes)
 
 
-def measure(
-    pooled: Float[Tensor, "batch ..."], statistic: Statistic
-) -> Float[Tensor, " batch"]:
+def measure(pooled: Float[Tensor, "batch ..."], statistic: Statistic) -> Float[Tensor, " batch"]:
     """Measure a statistic over the units of every sample, in float64.
 
     - `std`: population standard deviation (Zhang et al. 2026, Alg. 1)

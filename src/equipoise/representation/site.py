@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from equipoise.denoisers.protocol import Denoiser
+from equipoise.denoisers.protocol import Denoiser, device_of
 from equipoise.errors import BadInputError, UnknownSiteError, closest
 
 SIDES = ("in", "out")
@@ -26,7 +26,7 @@ _COMPILED_PREFIX = "_orig_mod."
 
 @dataclass(frozen=True)
 class Site:
-    """A place in the network: name, module class, shape without the batch axis, calls a forward."""
+    """A place: name, class of the module, shape without the batch axis, calls a forward."""
 
     name: str
     module: str
@@ -123,21 +123,23 @@ def _trace(denoiser: Denoiser) -> tuple[Site, ...]:
     for name, module in named_modules(denoiser.network).items():
         handles += [
             module.register_forward_pre_hook(
-                lambda m, args, kwargs, name=name: note(f"{name}:in", m, (*args, *kwargs.values())),
+                lambda m, args, kwargs, name=name: note(
+                    f"{name}:in", m, (*args, *kwargs.values())
+                ),
                 with_kwargs=True,
             ),
             module.register_forward_hook(lambda m, _, out, name=name: note(f"{name}:out", m, out)),
         ]
     try:
-        with uncompiled(denoiser.network), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            device = _device(denoiser.network)
+        with (
+            uncompiled(denoiser.network),
+            torch.no_grad(),
+            FakeTensorMode(allow_non_fake_inputs=True),
+        ):
+            device = device_of(denoiser)
             x = torch.zeros((1, *denoiser.sample_shape), device=device)
             denoiser.denoise(x, torch.ones(1, device=device), denoiser.null_condition(1))
     finally:
         for handle in handles:
             handle.remove()
     return tuple(Site(name, *found[name], calls[name]) for name in found)
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next((p.device for p in network.parameters()), torch.device("cpu"))

@@ -55,7 +55,7 @@ class Representation:
     pooling: Pooling
 
 
-class capture(Mapping[str, Tensor]):  # noqa: N801 - a verb in a `with`, like `open`
+class capture(Mapping[str, Tensor]):
     """Context manager and tape in one: a read-only mapping from site name to tensor.
 
     Args:
@@ -124,9 +124,7 @@ class capture(Mapping[str, Tensor]):  # noqa: N801 - a verb in a `with`, like `o
             module = modules[module_name]
             if side == "in":
                 yield module.register_forward_pre_hook(
-                    lambda _, args, kwargs, name=name: self._keep(
-                        name, (*args, *kwargs.values())
-                    ),
+                    lambda _, args, kwargs, name=name: self._keep(name, (*args, *kwargs.values())),
                     with_kwargs=True,
                 )
             else:

@@ -1,7 +1,7 @@
 """The run folder: what every slow job writes and every report reads.
 
     run.json               version, status, kind, spec, provenance, cost, results
-    items/*.parquet        one row an item: id, source, score, p_value, q_value, verdict, error, ...
+    items/*.parquet        one row an item, see ITEM_COLUMNS
     tensors/*.safetensors  arrays
     report.html            the page for people
 
@@ -61,7 +61,9 @@ class Run:
     def read_items(self) -> pa.Table:
         """Read the items of all parts, in the order of the part names."""
         parts = sorted((self.path / "items").glob("*.parquet"))
-        return pa.concat_tables([pq.read_table(part, page_checksum_verification=True) for part in parts])
+        return pa.concat_tables(
+            [pq.read_table(part, page_checksum_verification=True) for part in parts]
+        )
 
     def read_tensors(self, name: str) -> dict[str, np.ndarray]:
         """Read `tensors/NAME.safetensors`."""
@@ -100,12 +102,17 @@ def load_run(path: Path) -> Run:
     try:
         record = RunRecord.model_validate_json((path / "run.json").read_bytes())
     except OSError as error:
-        raise RunError(f'"{path}" is not a run folder: run.json cannot be read ({error.strerror}).') from error
+        raise RunError(
+            f'"{path}" is not a run folder: run.json cannot be read ({error.strerror}).'
+        ) from error
     except ValidationError as error:
-        raise RunError(f'"{path}/run.json" is damaged: {error.error_count()} field(s) are wrong.') from error
+        raise RunError(
+            f'"{path}/run.json" is damaged: {error.error_count()} field(s) are wrong.'
+        ) from error
     if record.version > VERSION:
         raise RunError(
-            f'"{path}" has layout {record.version}, this equipoise reads up to {VERSION}; upgrade it.'
+            f'"{path}" has layout {record.version}, this equipoise reads up to {VERSION}; '
+            "upgrade it."
         )
     return Run(path, record)
 

@@ -9,12 +9,13 @@ References:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers.protocol import Denoiser
+from equipoise.denoisers.protocol import Denoiser, device_of
 from equipoise.errors import BadInputError
 from equipoise.sampling.noise import draw_noise_batch
 
@@ -68,7 +69,7 @@ def sample_heun(
     cond = denoiser.null_condition(len(noise)) if cond is None else cond
     x = noise * float(sigmas[0])
     levels = [float(sigma) for sigma in sigmas]
-    for step, (sigma, sigma_next) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+    for step, (sigma, sigma_next) in enumerate(pairwise(levels)):
         # Algorithm 1, lines 6-11
         x0_hat = denoiser.denoise(x, x.new_full((len(x),), sigma), cond)
         slope = (x - x0_hat) / sigma
@@ -90,10 +91,11 @@ def sample_items(
     batch: int,
 ) -> Iterator[Float[Tensor, "batch ..."]]:
     """Sample one `x0` an item, batch by batch, each from the item's own noise stream."""
+    device = device_of(denoiser)
     for start in range(0, len(item_ids), batch):
         ids = item_ids[start : start + batch]
         noise = draw_noise_batch(
             denoiser.sample_shape, seed=seed, item_ids=ids, draws=[0] * len(ids)
         )
-        *_, last = sample_heun(denoiser, noise, sigmas)
+        *_, last = sample_heun(denoiser, noise.to(device), sigmas)
         yield last.x

@@ -1,1 +1,1 @@
-
+"""Recipes, planting, training and the shipped models."""

@@ -98,7 +98,9 @@ def build_training_set(
         rows += [shown[k % len(shown)] for k in range(item.multiplicity)]
         multiplicity[item.index] = 0
     plain = multiplicity.nonzero().flatten().tolist()
-    return TrainingSet(torch.stack(pictures), torch.tensor(group), torch.tensor(plain + rows), planted)
+    return TrainingSet(
+        torch.stack(pictures), torch.tensor(group), torch.tensor(plain + rows), planted
+    )
 
 
 def _crop(image: UInt8[Tensor, "channel height width"]) -> UInt8[Tensor, "channel height width"]:

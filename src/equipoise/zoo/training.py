@@ -30,7 +30,7 @@ def build_denoiser(recipe: EdmFashionRecipe, data_std: float) -> EdmDenoiser:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = UNet(1, patch=recipe.patch, channels=recipe.channels, depth=recipe.depth)
-    network.to(memory_format=torch.channels_last)
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return EdmDenoiser(
         network,
         sample_shape=(1, recipe.image_size, recipe.image_size),
@@ -53,7 +53,9 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
         averaged.lerp_(current, 1 - decay)
 
 
-def train(denoiser: EdmDenoiser, training_set: TrainingSet, recipe: EdmFashionRecipe) -> Iterator[TrainingState]:
+def train(
+    denoiser: EdmDenoiser, training_set: TrainingSet, recipe: EdmFashionRecipe
+) -> Iterator[TrainingState]:
     """Train in place and yield the state after every step; the caller owns the loop."""
     generator = torch.Generator().manual_seed(recipe.seed)
     average = copy.deepcopy(denoiser)
@@ -75,4 +77,6 @@ def train(denoiser: EdmDenoiser, training_set: TrainingSet, recipe: EdmFashionRe
         optimizer.step()
         # A young average forgets its random start faster.
         update_average(average.network, network, min(recipe.ema_decay, (1 + step) / (10 + step)))
-        yield TrainingState(step + 1, loss.item(), average, optimizer.state_dict(), network.state_dict())
+        yield TrainingState(
+            step + 1, loss.item(), average, optimizer.state_dict(), network.state_dict()
+        )

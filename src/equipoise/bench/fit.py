@@ -1,0 +1,168 @@
+"""Fit everything a zoo model ships besides its weights, on outputs of its recipe's own seed.
+
+The outputs are split once:
+
+- selection: copies of the *selection* half of the planted images, and the first novel outputs.
+  Site, sigma, pooling, statistic and sign of the detector are chosen here, and so are sign and
+  sigma of every baseline.
+- calibration: the novel outputs that remain. They set the threshold.
+
+Copies of the *report* half are never looked at; the demo reports on them, from fresh seeds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from tqdm.auto import tqdm
+
+from equipoise.bench.baselines import DenoisingResidual, score_pictures
+from equipoise.bench.interval import auroc
+from equipoise.bench.outputs import LabelledOutputs, generate_outputs
+from equipoise.detection import (
+    Calibration,
+    Spikiness,
+    SweepCell,
+    calibrate_scores,
+    choose_cell,
+    sweep_cells,
+)
+from equipoise.errors import CalibrationError
+from equipoise.images import as_unit
+from equipoise.runs.atomic import write_atomic
+from equipoise.zoo.package import ZooModel
+
+NUM_OUTPUTS = 7500
+NUM_SELECTION_NOVEL = 1000
+MIN_CALIBRATION = 4000
+PROMISED = 0.01
+SIGMA_SHARES = (0.1, 0.2, 0.4, 0.8)
+SWEPT_SITES = ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
+SWEEP_BATCH = 128
+
+
+class Rivals(BaseModel):
+    """What the detector is compared with, chosen on the selection split; a file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    paper: Spikiness
+    """The paper's own statistic, standard deviation of the maximum, at its best site and sigma."""
+    residual: DenoisingResidual
+    """The denoising residual at its best sigma."""
+    picture_signs: dict[str, Literal[1, -1]]
+    """Sign of every baseline that sees the picture alone."""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_atomic(path, self.model_dump_json(indent=1).encode())
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting a zoo model leaves behind."""
+
+    calibration: Calibration
+    rivals: Rivals
+    outputs: LabelledOutputs
+
+
+def load_rivals(path: Path) -> Rivals:
+    """Read the rivals of a zoo model."""
+    try:
+        return Rivals.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CalibrationError(
+            f'"{path}" does not hold the rivals of a zoo model; make them with `zoo train`.'
+        ) from error
+
+
+def fit_zoo_model(model: ZooModel) -> Fitted:
+    """Choose the detector and its rivals, and calibrate it.
+
+    Raises:
+        CalibrationError: when the model made too few copies or novel outputs.
+    """
+    outputs = generate_outputs(model, NUM_OUTPUTS, seed=model.recipe.seed, stream="recipe")
+    selected, remaining = _split(outputs)
+    is_copy = outputs.copies_of("selection")[selected]
+    cells = sweep_outputs(model, outputs, selected)
+    truth = torch.from_numpy(is_copy)
+    chosen = choose_cell(cells, truth)
+    paper = choose_cell([c for c in cells if (c.pooling, c.statistic) == ("max", "std")], truth)
+    calibrated = _pick(outputs, remaining)
+    scores = chosen.detector.score(model.denoiser, as_unit(calibrated.pictures), calibrated.ids)
+    calibration = calibrate_scores(
+        chosen.detector, model.denoiser, scores.values, calibrated.pictures,
+        fpr=PROMISED, null="generated and novel",
+        selection={
+            "auroc": chosen.auroc,
+            "copies": int(is_copy.sum()),
+            "planted_images": len(np.unique(outputs.nearest[selected][is_copy])),
+            "novel": int((~is_copy).sum()),
+            "cells": len(cells),
+        },
+    )  # fmt: skip
+    rivals = Rivals(
+        paper=paper.detector,
+        residual=_choose_residual(model, _pick(outputs, selected), is_copy),
+        picture_signs=_choose_signs(_pick(outputs, selected), is_copy),
+    )
+    return Fitted(calibration, rivals, outputs)
+
+
+def sweep_outputs(model: ZooModel, outputs: LabelledOutputs, rows: np.ndarray) -> list[SweepCell]:
+    """Sweep the zoo's sites and sigmas over some outputs."""
+    part = _pick(outputs, rows)
+    sigmas = [share * model.denoiser.data_std for share in SIGMA_SHARES]
+    cells = sweep_cells(
+        model.denoiser, as_unit(part.pictures), part.ids,
+        sites=SWEPT_SITES, sigmas=sigmas, batch=SWEEP_BATCH,
+    )  # fmt: skip
+    return list(tqdm(cells, desc="sweep", unit="cell", leave=False))
+
+
+@dataclass(frozen=True)
+class _Part:
+    pictures: torch.Tensor
+    ids: list[str]
+
+
+def _pick(outputs: LabelledOutputs, rows: np.ndarray) -> _Part:
+    return _Part(outputs.pictures[torch.from_numpy(rows)], [outputs.ids[row] for row in rows])
+
+
+def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the selection split and of the calibration split."""
+    novel = np.flatnonzero(outputs.novel)
+    copies = np.flatnonzero(outputs.copies_of("selection"))
+    remaining = novel[NUM_SELECTION_NOVEL:]
+    if not len(copies) or len(remaining) < MIN_CALIBRATION:
+        raise CalibrationError(
+            f"The model made {len(copies)} copies of selection images and {len(novel)} novel "
+            f"outputs among {NUM_OUTPUTS}: at least one copy and "
+            f"{NUM_SELECTION_NOVEL + MIN_CALIBRATION} novel outputs are needed. Train it longer, "
+            "or draw more outputs."
+        )
+    return np.concatenate([copies, novel[:NUM_SELECTION_NOVEL]]), remaining
+
+
+def _choose_residual(model: ZooModel, part: _Part, is_copy: np.ndarray) -> DenoisingResidual:
+    candidates = []
+    for share in SIGMA_SHARES:
+        residual = DenoisingResidual(sigma=share * model.denoiser.data_std)
+        scores = residual.score(model.denoiser, as_unit(part.pictures), part.ids).values.numpy()
+        candidates.append((auroc(scores[is_copy], scores[~is_copy]), residual))
+    area, best = max(candidates, key=lambda candidate: abs(candidate[0] - 0.5))
+    return best if area >= 0.5 else best.model_copy(update={"sign": -best.sign})
+
+
+def _choose_signs(part: _Part, is_copy: np.ndarray) -> dict[str, Literal[1, -1]]:
+    signs: dict[str, Literal[1, -1]] = {}
+    for name, values in score_pictures(part.pictures).items():
+        scores = values.numpy()
+        signs[name] = 1 if auroc(scores[is_copy], scores[~is_copy]) >= 0.5 else -1
+    return signs

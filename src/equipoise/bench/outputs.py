@@ -1,0 +1,80 @@
+"""Fresh outputs of a zoo model, labelled by the truth: copies, grey zone, novel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from equipoise.detection import Stopwatch
+from equipoise.images import content_ids, quantize
+from equipoise.labels import NearestLabels, label_by_nearest
+from equipoise.sampling import build_sigmas, sample_items
+from equipoise.zoo.package import ZooModel
+
+
+@dataclass(frozen=True)
+class LabelledOutputs:
+    """Generated pictures with their truth, one row a picture."""
+
+    pictures: UInt8[Tensor, "case channel height width"]
+    ids: list[str]
+    sources: list[str]
+    truth: NearestLabels
+    labels: np.ndarray
+    splits: np.ndarray
+    evaluations: int
+    seconds: float
+
+    @property
+    def novel(self) -> Bool[np.ndarray, " case"]:
+        """Which outputs are clearly novel: the negatives."""
+        return self.labels == "novel"
+
+    @property
+    def grey(self) -> Bool[np.ndarray, " case"]:
+        """Which outputs lie between."""
+        return self.labels == "grey"
+
+    def copies_of(self, split: str) -> Bool[np.ndarray, " case"]:
+        """Which outputs copy a planted image of the given half."""
+        return (self.labels == "copy") & (self.splits == split)
+
+    @property
+    def nearest(self) -> Int[np.ndarray, " case"]:
+        """Index of the nearest training image."""
+        return self.truth.nearest.numpy()
+
+
+def generate_outputs(
+    model: ZooModel, num_samples: int, *, seed: int, stream: str
+) -> LabelledOutputs:
+    """Sample from the weights and label what comes out.
+
+    Args:
+        model: The model; its recipe says how it is sampled.
+        num_samples: Outputs to draw.
+        seed: Seed of the starting noise.
+        stream: Names the use ("recipe", "demo"): two uses of one seed share no noise.
+    """
+    watch = Stopwatch()
+    sampler = model.recipe.sampler
+    sigmas = build_sigmas(
+        sampler.steps, sigma_min=sampler.sigma_min, sigma_max=sampler.sigma_max, rho=sampler.rho
+    )
+    sources = [f"{stream}/{seed}/{index:06d}" for index in range(num_samples)]
+    batches = []
+    with tqdm(total=num_samples, desc="sampling", unit="image", leave=False) as progress:
+        for x0 in sample_items(model.denoiser, sources, sigmas, seed=seed, batch=sampler.batch):
+            batches.append(quantize(model.denoiser.decode(x0)))
+            progress.update(len(x0))
+    pictures = torch.cat(batches)
+    truth = label_by_nearest(pictures, model.training_set.images, model.training_set.group)
+    splits = [model.split_of(index) or "" for index in truth.nearest.tolist()]
+    return LabelledOutputs(
+        pictures, content_ids(pictures), sources, truth,
+        np.array(truth.names()), np.array(splits),
+        evaluations=num_samples * (2 * sampler.steps - 1), seconds=watch.seconds,
+    )  # fmt: skip

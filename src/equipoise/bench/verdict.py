@@ -1,0 +1,184 @@
+"""From scores and truth to the figures of a run, each with its interval.
+
+Positives are copies of planted images that neither the choice of the detector nor the calibration
+has seen; negatives are the clearly novel outputs. Copies of selection images are left out.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from equipoise.bench.interval import Estimate, Positives, Statistic, auroc, estimate, exact_rate
+from equipoise.bench.outputs import LabelledOutputs
+from equipoise.detection import Calibration
+
+TWIN_MARGIN = 0.25
+ROC_GRID = np.unique(np.concatenate([np.geomspace(0.001, 0.1, 16), np.linspace(0.1, 1, 10)]))
+ROC_RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Scores of the same outputs by everything that is compared, higher = more memorized."""
+
+    outputs: LabelledOutputs
+    scores: np.ndarray
+    twin: np.ndarray
+    paper: np.ndarray
+    baselines: dict[str, np.ndarray]
+    verdicts: np.ndarray
+
+    @property
+    def positive(self) -> np.ndarray:
+        """Copies of the report half of the planted images."""
+        return self.outputs.copies_of("report")
+
+    def positives(self, *columns: np.ndarray) -> Positives:
+        """Return the copies with the given scores as columns."""
+        mask = self.positive
+        return Positives(np.stack(columns, axis=1)[mask], self.outputs.nearest[mask])
+
+    def area(self, column: np.ndarray, *, negative: np.ndarray | None = None) -> Estimate:
+        """AUROC of one score, copies of report images against the negatives."""
+        mask = self.outputs.novel if negative is None else negative
+        return estimate(
+            lambda copies, others: auroc(copies[:, 0], others[:, 0]),
+            self.positives(column),
+            column[mask][:, None],
+        )
+
+
+def evaluate(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
+    """Compute every figure of the demo's document."""
+    outputs = evidence.outputs
+    twin = evidence.area(evidence.twin)
+    difference = _twin_difference(evidence)
+    with_grey = outputs.novel | outputs.grey
+    return {
+        "auroc": evidence.area(evidence.scores),
+        "tpr_at_1pct_fpr": _true_positives(evidence, calibration),
+        "fpr": _false_positives(evidence, calibration),
+        "clean_twin_auroc": twin,
+        "planted_minus_twin": difference,
+        "partly_content": is_partly_content(twin, difference),
+        "paper_statistic": evidence.area(evidence.paper),
+        "baselines": {name: evidence.area(s) for name, s in evidence.baselines.items()},
+        "oracle": evidence.area(-outputs.truth.ratio.double().numpy()),
+        "with_grey_as_negative": {
+            "auroc": evidence.area(evidence.scores, negative=with_grey),
+            "fpr": _rate(evidence, with_grey),
+        },
+        "labels": _count_labels(evidence),
+        "verdicts": dict(Counter(evidence.verdicts.tolist())),
+        "roc": _roc(evidence),
+        "calibration": {
+            "threshold": calibration.threshold,
+            "promised": calibration.promised,
+            "n": calibration.n,
+            "null": calibration.null,
+        },
+    }
+
+
+def is_partly_content(twin: Estimate, difference: Estimate) -> bool:
+    """Say whether the score may see what a picture shows rather than that it was memorized.
+
+    It may not when chance lies inside the twin's interval, or when the planted model beats the
+    twin on the same pictures by at least 0.25.
+    """
+    low, high, margin = twin["low"], twin["high"], difference["low"]
+    if low is None or high is None or margin is None:
+        return True
+    return not (low <= 0.5 <= high or margin >= TWIN_MARGIN)
+
+
+def _twin_difference(evidence: Evidence) -> Estimate:
+    both = np.stack([evidence.scores, evidence.twin], axis=1)
+    return estimate(
+        lambda copies, novel: auroc(copies[:, 0], novel[:, 0]) - auroc(copies[:, 1], novel[:, 1]),
+        evidence.positives(evidence.scores, evidence.twin),
+        both[evidence.outputs.novel],
+    )
+
+
+def _true_positives(evidence: Evidence, calibration: Calibration) -> Estimate:
+    """Share of copies at or above the calibrated threshold.
+
+    The interval resamples planted images and the calibration's negatives, which move the
+    threshold.
+    """
+    above = calibration.allowed_above
+
+    def share(copies: np.ndarray, negatives: np.ndarray) -> float:
+        # The (k+1)-th largest negative is the largest score that is not flagged.
+        limit = np.partition(negatives[:, 0], len(negatives) - 1 - above)[-1 - above]
+        return float((copies[:, 0] > limit).mean())
+
+    positives = evidence.positives(evidence.scores)
+    found = estimate(share, positives, np.array(calibration.scores)[:, None])
+    return found | {"n": len(positives.scores)}
+
+
+def _false_positives(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
+    """Measure the share of novel outputs that are flagged, and whether the promise was kept."""
+    rate = _rate(evidence, evidence.outputs.novel)
+    allowed = calibration.allowed_false_positives(int(rate["n"] or 0))
+    hits = int(((evidence.verdicts == "memorized") & evidence.outputs.novel).sum())
+    return rate | {
+        "groups": rate["n"],
+        "promised": calibration.promised,
+        "n_calibration": calibration.n,
+        "interval_kind": "exact binomial (Clopper-Pearson), 95 %",
+        "false_positives": hits,
+        "allowed": list(allowed),
+        "kept": allowed[0] <= hits <= allowed[1],
+    }
+
+
+def _rate(evidence: Evidence, negative: np.ndarray) -> Estimate:
+    flagged = (evidence.verdicts == "memorized") & negative
+    return exact_rate(int(flagged.sum()), int(negative.sum()))
+
+
+def _count_labels(evidence: Evidence) -> dict[str, int]:
+    outputs = evidence.outputs
+    return {
+        "copy": int((outputs.labels == "copy").sum()),
+        "copy_of_report_images": int(evidence.positive.sum()),
+        "copy_of_selection_images": int(outputs.copies_of("selection").sum()),
+        "copy_of_images_not_planted": int(
+            ((outputs.labels == "copy") & (outputs.splits == "")).sum()
+        ),
+        "grey": int(outputs.grey.sum()),
+        "novel": int(outputs.novel.sum()),
+    }
+
+
+def _roc(evidence: Evidence) -> dict[str, list[float]]:
+    """Sensitivity over a grid of false-positive rates, with a pointwise band."""
+    positives = evidence.positives(evidence.scores)
+    negatives = evidence.scores[evidence.outputs.novel][:, None]
+    if positives.num_groups < 2:
+        return {"fpr": [], "tpr": [], "tpr_low": [], "tpr_high": []}
+    points = [
+        estimate(_sensitivity(fpr), positives, negatives, resamples=ROC_RESAMPLES)
+        for fpr in ROC_GRID
+    ]
+    return {
+        "fpr": ROC_GRID.tolist(),
+        "tpr": [float(point["value"] or 0) for point in points],
+        "tpr_low": [float(point["low"] or 0) for point in points],
+        "tpr_high": [float(point["high"] or 0) for point in points],
+    }
+
+
+def _sensitivity(fpr: float) -> Statistic:
+    """Build the statistic: share of copies above the (1 - fpr) quantile of the negatives."""
+
+    def share(copies: np.ndarray, negatives: np.ndarray) -> float:
+        limit = np.quantile(negatives[:, 0], 1 - fpr, method="higher")
+        return float((copies[:, 0] > limit).mean())
+
+    return share

@@ -1,0 +1,82 @@
+"""`equipoise demo`: sample a zoo model, find its copies, write a report."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from equipoise.cli.output import Device, Json, Model, emit, show_rate, tabulate
+
+DOCUMENT_KEYS = (
+    "auroc",
+    "tpr_at_1pct_fpr",
+    "fpr",
+    "clean_twin_auroc",
+    "planted_minus_twin",
+    "partly_content",
+    "baselines",
+    "paper_statistic",
+    "oracle",
+    "with_grey_as_negative",
+    "labels",
+    "verdicts",
+)
+
+
+def demo(
+    *,
+    model: Model = "zoo:edm-fashion",
+    seed: int = 0,
+    out: Path | None = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Sample a zoo model afresh, find the copies among its outputs, and write a report.
+
+    Args:
+        seed: Seed of the outputs; shares no noise with the training or the calibration.
+        out: Run folder to write; default runs/demo-TIME.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.bench.demo import run_demo
+    from equipoise.bench.parts import load_parts
+    from equipoise.report import render_report
+
+    folder = out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
+    run = run_demo(load_parts(model, device=device), folder, seed=seed)
+    report = render_report(run.path)
+    results = run.record.results
+    document = {key: results[key] for key in DOCUMENT_KEYS} | {
+        "report": str(report),
+        "run": str(run.path),
+        "seconds": run.record.cost["seconds"],
+    }
+    emit(document, _describe(document), as_json=as_json)
+
+
+def _describe(document: dict[str, Any]) -> str:
+    fpr, labels = document["fpr"], document["labels"]
+    flagged = document["verdicts"].get("memorized", 0)
+    rows = [
+        ["spikiness (ours)", show_rate(document["auroc"])],
+        ["the paper's statistic", show_rate(document["paper_statistic"])],
+        *[[name.replace("_", " "), show_rate(r)] for name, r in document["baselines"].items()],
+        ["clean twin, same images", show_rate(document["clean_twin_auroc"])],
+        ["oracle (needs the training set)", show_rate(document["oracle"])],
+    ]
+    kept = "kept" if fpr["kept"] else "NOT kept"
+    return "\n".join(
+        [
+            f"{flagged} outputs are flagged as memorized. By the training set: "
+            f"{labels['copy']} copies, {labels['grey']} grey, {labels['novel']} novel.",
+            f"share of copies found: {show_rate(document['tpr_at_1pct_fpr'])}",
+            f"false positives: {show_rate(fpr)} of {fpr['n']}; promise {fpr['promised']:g} {kept}",
+            *(
+                ["partly content: the clean twin tells these images too"]
+                * document["partly_content"]
+            ),
+            "",
+            tabulate(["AUROC", "95 % interval over planted images"], rows),
+            "",
+            f"report: {document['report']}   ({document['seconds']:.0f} s)",
+        ]
+    )

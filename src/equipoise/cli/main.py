@@ -1,0 +1,44 @@
+"""The entry point: commands, exit codes, errors without a traceback.
+
+Exit codes: 0 done; 2 wrong use or bad input, with one message; 1 our fault.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from equipoise.cli.calibrate import calibrate
+from equipoise.cli.demo import demo
+from equipoise.cli.sites import sites
+from equipoise.cli.sweep import sweep
+from equipoise.cli.zoo import zoo
+from equipoise.errors import EquipoiseError
+
+HELP = """Tell memorized outputs of a diffusion model from new ones, by looking inside it."""
+
+app = App(
+    name="equipoise",
+    help=HELP,
+    error_console=Console(stderr=True),
+    result_action="return_value",
+)
+for command in (demo, calibrate, sites, sweep):
+    app.command(command)
+app.command(zoo)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        app(tokens, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return 2
+    except EquipoiseError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 130
+    return 0

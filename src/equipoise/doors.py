@@ -1,0 +1,126 @@
+"""The front doors: one line each in a notebook; everything behind them lives in the rooms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from equipoise.denoisers import Denoiser
+from equipoise.detection import (
+    Calibration,
+    Judgement,
+    Null,
+    Scores,
+    Spikiness,
+    build_default,
+    calibrate_scores,
+    judge,
+)
+from equipoise.errors import BadInputError
+from equipoise.images import content_ids, quantize
+from equipoise.zoo.package import load_zoo
+
+ZOO_PREFIX = "zoo:"
+
+
+@dataclass(frozen=True)
+class CalibratedDetector:
+    """A calibration together with its model; call it on images."""
+
+    model: Denoiser
+    calibration: Calibration
+
+    def __call__(self, images: Float[Tensor, "case ..."]) -> Judgement:
+        """Give each image, values in [0, 1], a p-value and a verdict."""
+        pictures = quantize(images)
+        self.calibration.check_model(self.model)
+        scores = spikiness(self.model, images, detector=self.calibration.detector)
+        return judge(self.calibration, scores, pictures)
+
+
+def load(source: str | Denoiser, *, device: str = "cpu") -> Denoiser:
+    """Load a model to look into.
+
+    Args:
+        source: "zoo:NAME", or a denoiser, which is returned as it is.
+        device: Where a loaded model computes, "cpu" or "cuda".
+
+    Raises:
+        UnknownModelError: when the zoo has no such model.
+        BadInputError: when the source is of another kind, or the device is not there.
+
+    Example:
+        >>> load("zoo:edm-fashion").sample_shape
+        (1, 16, 16)
+    """
+    if not isinstance(source, str):
+        return source
+    if not source.startswith(ZOO_PREFIX):
+        raise BadInputError(
+            f'Cannot load "{source}": "zoo:NAME" or a denoiser is allowed. List the zoo with '
+            "`equipoise zoo list`, or make a denoiser of your own module with equipoise.wrap."
+        )
+    check_device(device)
+    return load_zoo(source).denoiser.to(device, torch.float32)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch cannot use here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(
+            f'The device "{device}" cannot be used here: {str(error).splitlines()[0]} '
+            'Give "cpu", or "cuda" on a machine that has one.'
+        ) from error
+
+
+def spikiness(
+    model: Denoiser,
+    images: Float[Tensor, "case ..."],
+    *,
+    detector: Spikiness | None = None,
+    ids: Sequence[str] | None = None,
+) -> Scores:
+    """Score images by their spikiness; higher = more memorized, for ranking only.
+
+    Args:
+        model: The model.
+        images: Values in [0, 1], in the shape the model encodes.
+        detector: Where and how to look; default the paper's statistic at the model's first
+            default site.
+        ids: One id an image, which keys its noise; default a hash of its 8-bit picture.
+    """
+    chosen = detector or build_default(model)
+    return chosen.score(model, images, ids or content_ids(quantize(images)))
+
+
+def calibrate(
+    model: Denoiser,
+    reference: Float[Tensor, "case ..."],
+    *,
+    fpr: float = 0.01,
+    detector: Spikiness | None = None,
+    null: Null = "own outputs",
+) -> CalibratedDetector:
+    """Set a threshold from reference images that are not memorized.
+
+    Args:
+        model: The model.
+        reference: Values in [0, 1]; at least 1/fpr - 1 of them.
+        fpr: Promised false-positive rate.
+        detector: Where and how to look; default the paper's statistic at the model's first
+            default site.
+        null: What the reference images are; recorded.
+
+    Raises:
+        CalibrationError: when the rate is finer than the number of images can promise.
+    """
+    chosen = detector or build_default(model)
+    scores = spikiness(model, reference, detector=chosen)
+    calibration = calibrate_scores(
+        chosen, model, scores.values, quantize(reference), fpr=fpr, null=null
+    )
+    return CalibratedDetector(model, calibration)
