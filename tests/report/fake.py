@@ -123,6 +123,7 @@ def make_results(items: dict[str, list[Any]]) -> dict[str, Any]:
     tpr = np.array([(copy >= np.quantile(novel, 1 - point)).mean() for point in points])
     band = 0.03 + 0.06 * tpr * (1 - tpr)
     wrong = int(((label == "novel") & (verdict == "memorized")).sum())
+    share = wrong / len(novel)
     index, count = np.unique(np.array(items["nearest"])[label == "copy"], return_counts=True)
     order = np.argsort(-count, kind="stable")[:12]
     return {
@@ -130,8 +131,8 @@ def make_results(items: dict[str, list[Any]]) -> dict[str, Any]:
         "clean_twin_auroc": make_rate(0.5243, 0.041),
         "planted_minus_twin": make_rate(0.4469, 0.044),
         "fpr": {
-            "value": wrong / len(novel), "low": wrong / len(novel) * 0.5, "high": wrong / len(novel) * 1.7 + 0.001,
-            "n": len(novel), "n_calibration": 4200, "promised": 0.01, "interval_kind": "clopper-pearson",
+            "value": share, "low": share * 0.5, "high": share * 1.7 + 0.001, "n": len(novel),
+            "n_calibration": 4200, "promised": 0.01, "interval_kind": "clopper-pearson",
             "false_positives": wrong, "allowed": [3, 24], "kept": True,
         },
         "baselines": {

@@ -203,7 +203,7 @@ def test_the_parent_package_does_not_load_matplotlib():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def copy_run(small, target, results):
+def copy_run(run, target, results):
     """Copy a run folder with other results."""
     for folder in ("items", "tensors"):
         (target / folder).mkdir(parents=True)

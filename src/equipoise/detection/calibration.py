@@ -204,7 +204,7 @@ def judge(
     outside = find_outside(pictures, calibration.domain)
     flagged = (values >= calibration.threshold).tolist()
     rows = zip(flagged, straddles.tolist(), outside, strict=True)
-    verdicts = tuple(_verdict(f, doubtful=s or o) for f, s, o in rows)
+    verdicts: tuple[Verdict, ...] = tuple(_verdict(f, doubtful=s or o) for f, s, o in rows)
     return Judgement(calibration.p_values(values), verdicts)
 
 

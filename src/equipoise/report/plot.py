@@ -38,7 +38,7 @@ class Curve:
     high: Float[np.ndarray, " band"]
 
 
-def render_histogram(groups: Sequence[Group], threshold: float | None) -> Markup:
+def render_histogram(groups: Sequence[Group], threshold: float | int | None) -> Markup:
     """Draw one row of scores a group, with the threshold through all of them."""
     with mpl.rc_context(STYLE):
         figure = build_figure(360, 56 * len(groups) + 44)
@@ -93,7 +93,9 @@ def render_profile(
         return render_svg(figure, name=f"profile-{tone}")
 
 
-def _build_edges(groups: Sequence[Group], threshold: float | None) -> Float[np.ndarray, " edge"]:
+def _build_edges(
+    groups: Sequence[Group], threshold: float | int | None
+) -> Float[np.ndarray, " edge"]:
     """Lay the bins over all scores; the last 0.1 % on either side fall in the outer bins."""
     scores = np.concatenate([group.scores for group in groups])
     low, high = np.quantile(scores, [0.001, 0.999])
@@ -112,7 +114,7 @@ def _draw_row(axes: Axes, group: Group, edges: Float[np.ndarray, " edge"], level
     axes.axhline(level, color=TONES["line"], linewidth=0.8, zorder=0)
 
 
-def _draw_threshold(axes: Axes, threshold: float, num_groups: int) -> None:
+def _draw_threshold(axes: Axes, threshold: float | int, num_groups: int) -> None:
     axes.axvline(threshold, color=TONES["ink"], linewidth=1.2, linestyle=(0, (4, 2)))
     axes.annotate(
         f"threshold {threshold:.3g}", (threshold, num_groups + 0.1), xytext=(5, -3),

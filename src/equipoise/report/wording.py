@@ -7,7 +7,7 @@ markup are in the templates.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from equipoise.report.rate import Rate, get_mapping, get_number, get_rate
+from equipoise.report.rate import Rate, get_list, get_mapping, get_number, get_rate
 
 Number = float | int | None
 """Templates pass whole numbers too."""
@@ -115,10 +115,10 @@ def build_promise(results: Mapping[str, Any]) -> str:
     """Say whether the promised false-positive rate was kept; empty where it was not measured."""
     fpr = get_mapping(results.get("fpr"))
     counts = [get_number(fpr.get(key)) for key in ("false_positives", "n")]
-    allowed = fpr.get("allowed")
-    if None in counts or fpr.get("kept") is None or not isinstance(allowed, list):
+    allowed = [get_number(end) for end in get_list(fpr.get("allowed"))]
+    if None in (*counts, *allowed, fpr.get("kept")) or len(allowed) != 2:
         return ""
-    low, high = (format_count(get_number(end)) for end in allowed)
+    low, high = map(format_count, allowed)
     kept = "The promise was kept" if fpr["kept"] else "The promise was not kept"
     found, n = map(format_count, counts)
     return f"{kept}: {found} of {n} negatives are flagged; {low} to {high} are allowed."
@@ -145,8 +145,8 @@ def _build_measured(fpr: Mapping[str, Any]) -> str:
 
 def _count_explained(fpr: Mapping[str, Any], promised: float, num_outputs: int) -> float:
     """Count how many flags false positives alone could explain, were every output novel."""
-    allowed, n = fpr.get("allowed"), get_number(fpr.get("n"))
-    top = get_number(allowed[-1]) if isinstance(allowed, list) and allowed else None
+    n = get_number(fpr.get("n"))
+    top = get_number([None, *get_list(fpr.get("allowed"))][-1])
     if top is None or not n:
         return 2 * promised * num_outputs
     return top / n * num_outputs
