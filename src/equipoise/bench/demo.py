@@ -16,7 +16,7 @@ from equipoise.bench.baselines import score_pictures
 from equipoise.bench.fit import Rivals
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.bench.verdict import Evidence, evaluate
-from equipoise.denoisers import fingerprint
+from equipoise.denoisers import device_of, fingerprint
 from equipoise.detection import Calibration, Judgement, Scores, Stopwatch, judge, q_values
 from equipoise.images import as_unit
 from equipoise.representation import measure, observe
@@ -94,8 +94,9 @@ def _build_spec(parts: DemoParts, seed: int, num_samples: int) -> dict[str, Any]
         "seed": seed,
         "num_samples": num_samples,
         "sampler": parts.model.recipe.sampler.model_dump(),
-        "detector": parts.calibration.detector.model_dump(),
-        "rivals": parts.rivals.model_dump(),
+        "detector": parts.calibration.detector.describe(),
+        "paper": parts.rivals.paper.describe(),
+        "residual": parts.rivals.residual.model_dump(),
     }
 
 
@@ -174,12 +175,12 @@ def _find_typical(outputs: LabelledOutputs, values: Tensor) -> dict[str, int]:
 
 
 def _observe_profile(parts: DemoParts, picture: Tensor) -> Tensor:
-    """Look at one picture without noise added, at the detector's site and sigma."""
-    detector = parts.calibration.detector
-    x0 = parts.model.denoiser.encode(as_unit(picture))
-    sigma = x0.new_full((1,), detector.sigma)
-    seen = observe(parts.model.denoiser, x0, sigma, [detector.site], pooling=detector.pooling)
-    return seen[detector.site].tensor
+    """Look at one picture without noise added, at the paper's site: its units as they are."""
+    paper = parts.rivals.paper
+    x0 = parts.model.denoiser.encode(as_unit(picture).to(device_of(parts.model.denoiser)))
+    sigma = x0.new_full((1,), paper.sigma)
+    seen = observe(parts.model.denoiser, x0, sigma, paper.sites, pooling=paper.pooling)
+    return seen[paper.sites[0]].tensor.cpu()
 
 
 def _count_copies(model: ZooModel, outputs: LabelledOutputs) -> list[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 The outputs are split once:
 
-- selection: copies of the *selection* half of the planted images, and the first novel outputs.
-  Site, sigma, pooling, statistic and sign of the detector are chosen here, and so are sign and
-  sigma of every baseline.
+- reference: the first novel outputs, which only measure the scale of the units;
+- selection: copies of the *selection* half of the planted images, and the next novel outputs.
+  Sites, sigma, pooling, statistic, scale and sign of the detector are chosen here, and so are
+  sign and sigma of every baseline.
 - calibration: the novel outputs that remain. They set the threshold.
 
 Copies of the *report* half are never looked at; the demo reports on them, from fresh seeds.
@@ -32,15 +33,21 @@ from equipoise.detection import (
 )
 from equipoise.errors import CalibrationError
 from equipoise.images import as_unit
+from equipoise.representation import select_sites
 from equipoise.runs.atomic import write_atomic
 from equipoise.zoo.package import ZooModel
 
-NUM_OUTPUTS = 7500
+NUM_OUTPUTS = 8500
+NUM_REFERENCE = 1000
 NUM_SELECTION_NOVEL = 1000
 MIN_CALIBRATION = 4000
 PROMISED = 0.01
 SIGMA_SHARES = (0.1, 0.2, 0.4, 0.8)
-SWEPT_SITES = ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
+SINGLE_SITES = ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
+JOINED_SITES = (
+    ("up_blocks.*.resnets.*.conv2:in",),
+    ("up_blocks.0.resnets.*.conv2:in", "up_blocks.1.resnets.0.conv1:in"),
+)
 SWEEP_BATCH = 128
 
 
@@ -87,12 +94,12 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
         CalibrationError: when the model made too few copies or novel outputs.
     """
     outputs = generate_outputs(model, NUM_OUTPUTS, seed=model.recipe.seed, stream="recipe")
-    selected, remaining = _split(outputs)
+    reference, selected, remaining = _split(outputs)
     is_copy = outputs.copies_of("selection")[selected]
-    cells = sweep_outputs(model, outputs, selected)
     truth = torch.from_numpy(is_copy)
+    cells = sweep_outputs(model, outputs, selected=selected, reference=reference)
     chosen = choose_cell(cells, truth)
-    paper = choose_cell([c for c in cells if (c.pooling, c.statistic) == ("max", "std")], truth)
+    paper = choose_cell([cell for cell in cells if is_paper_recipe(cell.detector)], truth)
     calibrated = _pick(outputs, remaining)
     scores = chosen.detector.score(model.denoiser, as_unit(calibrated.pictures), calibrated.ids)
     calibration = calibrate_scores(
@@ -114,15 +121,27 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
     return Fitted(calibration, rivals, outputs)
 
 
-def sweep_outputs(model: ZooModel, outputs: LabelledOutputs, rows: np.ndarray) -> list[SweepCell]:
-    """Sweep the zoo's sites and sigmas over some outputs."""
-    part = _pick(outputs, rows)
-    sigmas = [share * model.denoiser.data_std for share in SIGMA_SHARES]
+def sweep_outputs(
+    model: ZooModel, outputs: LabelledOutputs, *, selected: np.ndarray, reference: np.ndarray
+) -> list[SweepCell]:
+    """Sweep the zoo's sites and sigmas; the cells hold the scores of the selected rows."""
+    part = _pick(outputs, np.concatenate([reference, selected]))
+    is_reference = torch.arange(len(part.ids)) < len(reference)
+    singles = select_sites(model.denoiser, SINGLE_SITES)
     cells = sweep_cells(
         model.denoiser, as_unit(part.pictures), part.ids,
-        sites=SWEPT_SITES, sigmas=sigmas, batch=SWEEP_BATCH,
+        site_sets=[*((site,) for site in singles), *JOINED_SITES],
+        sigmas=[share * model.denoiser.data_std for share in SIGMA_SHARES],
+        reference=is_reference, batch=SWEEP_BATCH,
     )  # fmt: skip
-    return list(tqdm(cells, desc="sweep", unit="cell", leave=False))
+    shown = tqdm(cells, desc="sweep", unit="cell", leave=False)
+    return [SweepCell(cell.detector, cell.scores[~is_reference]) for cell in shown]
+
+
+def is_paper_recipe(detector: Spikiness) -> bool:
+    """Say whether a detector is the paper's: std of the maximum at one site, units as they are."""
+    recipe = (detector.pooling, detector.statistic, detector.scale, len(detector.sites))
+    return recipe == ("max", "std", None, 1)
 
 
 @dataclass(frozen=True)
@@ -135,19 +154,21 @@ def _pick(outputs: LabelledOutputs, rows: np.ndarray) -> _Part:
     return _Part(outputs.pictures[torch.from_numpy(rows)], [outputs.ids[row] for row in rows])
 
 
-def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of the selection split and of the calibration split."""
+def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows of the reference, of the selection and of the calibration."""
     novel = np.flatnonzero(outputs.novel)
     copies = np.flatnonzero(outputs.copies_of("selection"))
-    remaining = novel[NUM_SELECTION_NOVEL:]
+    reference, others, remaining = np.split(
+        novel, [NUM_REFERENCE, NUM_REFERENCE + NUM_SELECTION_NOVEL]
+    )
     if not len(copies) or len(remaining) < MIN_CALIBRATION:
         raise CalibrationError(
             f"The model made {len(copies)} copies of selection images and {len(novel)} novel "
             f"outputs among {NUM_OUTPUTS}: at least one copy and "
-            f"{NUM_SELECTION_NOVEL + MIN_CALIBRATION} novel outputs are needed. Train it longer, "
-            "or draw more outputs."
+            f"{NUM_REFERENCE + NUM_SELECTION_NOVEL + MIN_CALIBRATION} novel outputs are needed. "
+            "Train it longer, or draw more outputs."
         )
-    return np.concatenate([copies, novel[:NUM_SELECTION_NOVEL]]), remaining
+    return reference, np.concatenate([copies, others]), remaining
 
 
 def _choose_residual(model: ZooModel, part: _Part, is_copy: np.ndarray) -> DenoisingResidual:

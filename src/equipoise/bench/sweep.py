@@ -1,15 +1,17 @@
 """A sweep over fresh outputs of a zoo model, chosen on one split and reported on another."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
-from equipoise.bench.fit import sweep_outputs
+from equipoise.bench.fit import SIGMA_SHARES, sweep_outputs
 from equipoise.bench.interval import Positives, auroc, estimate
-from equipoise.bench.outputs import generate_outputs
+from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.denoisers import fingerprint
 from equipoise.detection import Stopwatch, SweepCell, choose_cell
 from equipoise.errors import CalibrationError
@@ -32,92 +34,104 @@ def run_sweep(model: ZooModel, folder: Path, *, seed: int, num_samples: int) -> 
         provenance={"fingerprint": fingerprint(model.denoiser)},
     )  # fmt: skip
     outputs = generate_outputs(model, num_samples, seed=seed, stream="sweep")
-    novel = np.flatnonzero(outputs.novel)
-    rows = {
-        "selection": (np.flatnonzero(outputs.copies_of("selection")), novel[::2]),
-        "report": (np.flatnonzero(outputs.copies_of("report")), novel[1::2]),
-    }
-    for split, (copies, others) in rows.items():
-        if not len(copies) or not len(others):
-            raise CalibrationError(
-                f"The {split} split holds {len(copies)} copies and {len(others)} novel outputs; "
-                "both are needed. Draw more outputs with --num-samples."
-            )
-    cells = sweep_outputs(model, outputs, np.arange(num_samples))
-    chosen_rows = np.concatenate(rows["selection"])
-    truth = torch.from_numpy(np.isin(chosen_rows, rows["selection"][0]))
-    picked = [_take(cell, chosen_rows) for cell in cells]
-    chosen = choose_cell(picked, truth)
-    best = next(c for c in cells if _same(c, chosen.detector))
-    copies, others = rows["report"]
-    signed = chosen.detector.sign * best.scores.numpy()
-    area = estimate(
-        lambda a, b: auroc(a[:, 0], b[:, 0]),
-        Positives(signed[copies][:, None], outputs.nearest[copies]),
-        signed[others][:, None],
+    rows = _split(outputs)
+    selected = np.concatenate([rows.selection_copies, rows.selection_novel])
+    reported = np.concatenate([rows.report_copies, rows.report_novel])
+    cells = sweep_outputs(
+        model, outputs, selected=np.concatenate([selected, reported]), reference=rows.reference
     )
-    write_items(run, _build_items(outputs.ids, outputs.sources, signed, outputs.labels.tolist()))
+    chosen_on = slice(0, len(selected))
+    reported_on = slice(len(selected), None)
+    truth = torch.from_numpy(np.isin(selected, rows.selection_copies))
+    best = choose_cell([_cut(cell, chosen_on) for cell in cells], truth)
+    is_copy = np.isin(reported, rows.report_copies)
+    described = [_describe(cell, truth.numpy(), is_copy, chosen_on, reported_on) for cell in cells]
+    ranked = sorted(described, key=lambda row: -row["selection_auroc"])
+    winner = max(cells, key=lambda cell: abs(_cut(cell, chosen_on).auroc(truth) - 0.5))
+    signed = best.detector.sign * winner.scores[reported_on].numpy()[:, None]
+    area = estimate(
+        lambda copies, novel: auroc(copies[:, 0], novel[:, 0]),
+        Positives(signed[is_copy], outputs.nearest[rows.report_copies]),
+        signed[~is_copy],
+    )
+    everything = np.concatenate([selected, reported])
+    write_items(run, _build_items(outputs, everything, best.detector.sign * winner.scores))
     results = {
-        "chosen": chosen.detector.model_dump(),
-        "selection_auroc": chosen.auroc,
+        "chosen": best.detector.describe(),
+        "selection_auroc": best.auroc,
         "auroc": area,
-        "cells": _rank(cells, rows),
+        "cells": ranked,
     }
-    evaluations = num_samples * chosen.detector.draws * len({cell.sigma for cell in cells})
+    evaluations = len(everything) * best.detector.draws * len(SIGMA_SHARES)
     cost = {"evaluations": outputs.evaluations + evaluations, "seconds": watch.seconds}
     return finish_run(run, results=results, cost=cost)
 
 
-def _take(cell: SweepCell, rows: np.ndarray) -> SweepCell:
-    return SweepCell(
-        cell.site, cell.sigma, cell.pooling, cell.statistic, cell.scores[torch.from_numpy(rows)]
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of each split; no two share an item, copies share no planted image."""
+
+    reference: np.ndarray
+    selection_copies: np.ndarray
+    selection_novel: np.ndarray
+    report_copies: np.ndarray
+    report_novel: np.ndarray
+
+
+def _split(outputs: LabelledOutputs) -> _Rows:
+    """Deal the novel outputs in turn; the copies go where their planted image belongs."""
+    novel = np.flatnonzero(outputs.novel)
+    rows = _Rows(
+        novel[::3],
+        np.flatnonzero(outputs.copies_of("selection")),
+        novel[1::3],
+        np.flatnonzero(outputs.copies_of("report")),
+        novel[2::3],
     )
-
-
-def _same(cell: SweepCell, detector: Any) -> bool:  # noqa: ANN401 - a Spikiness
-    keys = ("site", "sigma", "pooling", "statistic")
-    return all(getattr(cell, key) == getattr(detector, key) for key in keys)
-
-
-def _rank(
-    cells: list[SweepCell], rows: dict[str, tuple[np.ndarray, np.ndarray]]
-) -> list[dict[str, Any]]:
-    """Describe every combination, best on the selection split first."""
-    described = []
-    for cell in cells:
-        scores = cell.scores.numpy()
-        if not np.isfinite(scores).all():
-            continue
-        areas = {split: auroc(scores[a], scores[b]) for split, (a, b) in rows.items()}
-        sign = 1 if areas["selection"] >= 0.5 else -1
-        described.append(
-            {
-                "site": cell.site,
-                "sigma": cell.sigma,
-                "pooling": cell.pooling,
-                "statistic": cell.statistic,
-                "sign": sign,
-                "selection_auroc": areas["selection"] if sign > 0 else 1 - areas["selection"],
-                "report_auroc": areas["report"] if sign > 0 else 1 - areas["report"],
-            }
+    smallest = min(map(len, (rows.selection_copies, rows.report_copies, rows.report_novel)))
+    if not smallest:
+        raise CalibrationError(
+            f"A split holds no copy or no novel output ({len(rows.selection_copies)} and "
+            f"{len(rows.report_copies)} copies, {len(novel)} novel outputs). Draw more outputs "
+            "with --num-samples."
         )
-    return sorted(described, key=lambda row: -row["selection_auroc"])
+    return rows
 
 
-def _build_items(
-    ids: list[str], sources: list[str], scores: np.ndarray, labels: list[str]
-) -> pa.Table:
+def _cut(cell: SweepCell, rows: slice) -> SweepCell:
+    return SweepCell(cell.detector, cell.scores[rows])
+
+
+def _describe(
+    cell: SweepCell,
+    selection: np.ndarray,
+    report: np.ndarray,
+    chosen_on: slice,
+    reported_on: slice,
+) -> dict[str, Any]:
+    """Describe a combination: its sign and AUROC on the selection, its AUROC on the report."""
+    on_selection = _cut(cell, chosen_on).auroc(torch.from_numpy(selection))
+    on_report = _cut(cell, reported_on).auroc(torch.from_numpy(report))
+    sign = 1 if on_selection >= 0.5 else -1
+    return cell.detector.describe() | {
+        "sign": sign,
+        "selection_auroc": max(on_selection, 1 - on_selection),
+        "report_auroc": on_report if sign > 0 else 1 - on_report,
+    }
+
+
+def _build_items(outputs: LabelledOutputs, rows: np.ndarray, scores: Tensor) -> pa.Table:
     """Build the rows of a sweep: scores rank only, so p-values and verdicts are null."""
-    count = len(ids)
+    count = len(rows)
     return pa.table(
         {
-            "id": ids,
-            "source": sources,
-            "score": scores,
+            "id": [outputs.ids[row] for row in rows],
+            "source": [outputs.sources[row] for row in rows],
+            "score": scores.numpy(),
             "p_value": pa.nulls(count, pa.float64()),
             "q_value": pa.nulls(count, pa.float64()),
             "verdict": pa.nulls(count, pa.string()),
             "error": pa.nulls(count, pa.string()),
-            "label": labels,
+            "label": outputs.labels[rows].tolist(),
         }
     )

@@ -37,10 +37,10 @@ def sweep(
     document = results | {"cells": results["cells"][:top], "run": str(run.path)}
     rows = [
         [
-            cell["site"],
+            " + ".join(cell["sites"]),
             f"{cell['sigma']:.3g}",
             cell["pooling"],
-            cell["statistic"],
+            cell["statistic"] + (" scaled" if cell["scaled_units"] else ""),
             f"{cell['sign']:+d}",
             f"{cell['selection_auroc']:.4f}",
             f"{cell['report_auroc']:.4f}",
@@ -52,8 +52,8 @@ def sweep(
         [
             tabulate(head, rows),
             "",
-            f"chosen: {results['chosen']['site']}, AUROC {show_rate(results['auroc'])} on copies "
-            "of planted images it was not chosen on",
+            f"chosen: {' + '.join(results['chosen']['sites'])}",
+            f"AUROC {show_rate(results['auroc'])} on copies of images it was not chosen on",
         ]
     )
     emit(document, text, as_json=as_json)

@@ -11,7 +11,13 @@ from equipoise.detection.calibration import (
     q_values,
 )
 from equipoise.detection.draws import DEFAULT_BATCH, Precision, Scores, Stopwatch, score_draws
-from equipoise.detection.spikiness import DEFAULT_DRAWS, Detector, Spikiness, build_default
+from equipoise.detection.spikiness import (
+    DEFAULT_DRAWS,
+    Detector,
+    Spikiness,
+    UnitScale,
+    build_default,
+)
 from equipoise.detection.sweep import ChosenCell, SweepCell, choose_cell, sweep_cells
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "Spikiness",
     "Stopwatch",
     "SweepCell",
+    "UnitScale",
     "Verdict",
     "build_default",
     "calibrate_scores",

@@ -1,10 +1,13 @@
 r"""Spikiness: how unevenly the units of an inner representation answer a slightly noisy image.
 
-    score = sign * mean over draws of statistic(pool(h_site(x0 + sigma eps)))
+    score = sign * mean over draws of statistic(scale(pool(h(x0 + sigma eps))))
 
-with the empty condition. A denoiser that memorized an image answers with few units (spiky), one
-that generalized with many (balanced). The paper's recipe is `statistic="std"`, `pooling="max"`,
-`sign=1`, one draw.
+with the empty condition; `h` are the units of one site, or of several sites together. A denoiser
+that memorized an image answers with few units (spiky), one that generalized with many (balanced).
+
+The paper's recipe is one site, `pooling="max"`, `statistic="std"`, `sign=1`, one draw, no scale.
+With a `scale` every unit is first centred and divided by its own spread over novel items, so that
+units which rarely answer count as much as loud ones, and sites can be put together.
 
 References:
     Generalization of Diffusion Models Arises with a Balanced Representation Space (Zhang et al.,
@@ -12,8 +15,9 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
+import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -26,6 +30,7 @@ from equipoise.detection.draws import (
     Stopwatch,
     score_draws,
 )
+from equipoise.errors import BadInputError
 from equipoise.representation import Pooling, Statistic, measure, observe, select_sites
 
 DEFAULT_SIGMA_SHARE = 0.2  # of the standard deviation of the data
@@ -47,13 +52,45 @@ class Detector(Protocol):
         ...
 
 
+class UnitScale(BaseModel):
+    """Mean and standard deviation of every unit over items that are not memorized."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean: tuple[float, ...]
+    """Mean of each unit."""
+    std: tuple[float, ...]
+    """Standard deviation of each unit; 1 where a unit never changes."""
+
+    @classmethod
+    def fit(cls, units: Float[Tensor, "case unit"]) -> Self:
+        """Measure the scale on the units of novel items."""
+        std = units.double().std(dim=0, correction=0)
+        safe = torch.where(std > 0, std, torch.ones_like(std))
+        return cls(mean=tuple(units.double().mean(dim=0).tolist()), std=tuple(safe.tolist()))
+
+    def apply(self, units: Float[Tensor, "case unit"]) -> Float[Tensor, "case unit"]:
+        """Centre and divide every unit.
+
+        Raises:
+            BadInputError: when the number of units is another one.
+        """
+        if units.shape[1] != len(self.mean):
+            raise BadInputError(
+                f"The scale was measured on {len(self.mean)} units, the sites given have "
+                f"{units.shape[1]}. Use the sites and the pooling it was measured with."
+            )
+        mean, std = units.new_tensor(self.mean), units.new_tensor(self.std)
+        return (units - mean) / std
+
+
 class Spikiness(BaseModel):
     """The detector's specification; frozen, stored in every calibration and run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    site: str
-    """Where to look, see `equipoise.sites`."""
+    sites: tuple[str, ...] = Field(min_length=1)
+    """Where to look, see `equipoise.sites`; the units of several sites are put together."""
     sigma: float = Field(gt=0)
     """Noise level, data units."""
     pooling: Pooling = "max"
@@ -62,6 +99,8 @@ class Spikiness(BaseModel):
     """Over units."""
     sign: Literal[1, -1] = 1
     """Makes higher = more memorized; flips between sites and noise levels, so it is measured."""
+    scale: UnitScale | None = None
+    """Spread of the units over novel items; None leaves the units as they are."""
     draws: int = Field(default=DEFAULT_DRAWS, ge=1)
     """Noise draws an image."""
     seed: int = 0
@@ -86,8 +125,8 @@ class Spikiness(BaseModel):
         watch = Stopwatch()
 
         def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
-            seen = observe(denoiser, x, sigma, [self.site], pooling=self.pooling)
-            return self.sign * measure(seen[self.site].tensor, self.statistic)
+            seen = observe(denoiser, x, sigma, self.sites, pooling=self.pooling)
+            return self.measure_units(join_units([seen[site].tensor for site in self.sites]))
 
         per_draw = score_draws(
             denoiser, images, ids, measure_noisy,
@@ -95,6 +134,21 @@ class Spikiness(BaseModel):
             precision=self.precision, batch=batch,
         )  # fmt: skip
         return Scores(per_draw, evaluations=len(ids) * self.draws, seconds=watch.seconds)
+
+    def measure_units(self, units: Float[Tensor, "case unit"]) -> Float[Tensor, " case"]:
+        """Turn the units of each item into its score."""
+        scaled = self.scale.apply(units) if self.scale else units
+        return self.sign * measure(scaled, self.statistic)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the specification for people: the scale as its number of units."""
+        shown = self.model_dump(exclude={"scale"})
+        return shown | {"scaled_units": len(self.scale.mean) if self.scale else 0}
+
+
+def join_units(tensors: Sequence[Float[Tensor, "case ..."]]) -> Float[Tensor, "case unit"]:
+    """Put the units of several sites side by side, in float64."""
+    return torch.cat([tensor.flatten(1).double() for tensor in tensors], dim=1)
 
 
 def build_default(denoiser: Denoiser) -> Spikiness:
@@ -104,4 +158,4 @@ def build_default(denoiser: Denoiser) -> Spikiness:
     only rank.
     """
     site = select_sites(denoiser, denoiser.default_sites)[0]
-    return Spikiness(site=site, sigma=DEFAULT_SIGMA_SHARE * denoiser.data_std)
+    return Spikiness(sites=(site,), sigma=DEFAULT_SIGMA_SHARE * denoiser.data_std)

@@ -1,12 +1,11 @@
-"""Sweep: site x sigma x pooling x statistic, chosen on labelled items, sign included.
+"""Sweep: sites x sigma x pooling x statistic x scale, chosen on labelled items, sign included.
 
-One forward a draw and sigma captures every site at once; all poolings and statistics are taken
-from it. Whoever reports a figure for the chosen cell reports it on *other* planted images.
+One forward a draw and sigma captures every site at once; all combinations are taken from it.
+Whoever reports a figure for the chosen one reports it on *other* planted images.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Float64
@@ -15,17 +14,9 @@ from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.detection.draws import DEFAULT_BATCH, score_draws
-from equipoise.detection.spikiness import DEFAULT_DRAWS, Spikiness
+from equipoise.detection.spikiness import DEFAULT_DRAWS, Spikiness, UnitScale, join_units
 from equipoise.errors import CalibrationError
-from equipoise.representation import (
-    STATISTICS,
-    Pooling,
-    Statistic,
-    measure,
-    observe,
-    pool,
-    select_sites,
-)
+from equipoise.representation import STATISTICS, Pooling, observe, pool, select_sites
 
 SWEPT_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 
@@ -34,10 +25,7 @@ SWEPT_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 class SweepCell:
     """One combination with its scores, before a sign was chosen."""
 
-    site: str
-    sigma: float
-    pooling: Pooling
-    statistic: Statistic
+    detector: Spikiness
     scores: Float64[Tensor, " case"]
 
     def auroc(self, is_copy: Bool[Tensor, " case"]) -> float:
@@ -63,8 +51,9 @@ def sweep_cells(
     images: Float[Tensor, "case ..."],
     ids: Sequence[str],
     *,
-    sites: Sequence[str],
+    site_sets: Sequence[tuple[str, ...]],
     sigmas: Sequence[float],
+    reference: Bool[Tensor, " case"],
     draws: int = DEFAULT_DRAWS,
     seed: int = 0,
     batch: int = DEFAULT_BATCH,
@@ -75,38 +64,42 @@ def sweep_cells(
         denoiser: The model.
         images: Values in [0, 1].
         ids: One id an image.
-        sites: Site names or patterns.
+        site_sets: Sets of site names or patterns; the units of a set are put together.
         sigmas: Noise levels, data units.
+        reference: Novel items on which the scale of the units is measured; they are scored too,
+            but whoever chooses leaves them out.
         draws: Noise draws an image.
         seed: Seed of the noise.
         batch: Noisy images a forward.
     """
-    chosen_sites = select_sites(denoiser, sites)
-    keys: list[tuple[str, Pooling, Statistic]] = [
-        (s, p, t) for s in chosen_sites for p in SWEPT_POOLINGS for t in STATISTICS
-    ]
+    chosen_sets = [select_sites(denoiser, names) for names in site_sets]
+    every = select_sites(denoiser, [name for names in chosen_sets for name in names])
+    sizes: dict[tuple[str, Pooling], int] = {}
 
     def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
-        seen = observe(denoiser, x, sigma, chosen_sites, pooling="none")
-        columns = [measure(pool(seen[s].tensor, p), t) for s, p, t in keys]
-        return torch.stack(columns, dim=1)
+        seen = observe(denoiser, x, sigma, every, pooling="none")
+        pooled: dict[tuple[str, Pooling], Tensor] = {
+            (s, p): pool(seen[s].tensor, p) for p in SWEPT_POOLINGS for s in every
+        }
+        for key, units in pooled.items():
+            sizes[key] = units.flatten(1).shape[1]
+        return join_units(list(pooled.values()))
 
     for sigma in sigmas:
-        values = score_draws(
+        joined = score_draws(
             denoiser, images, ids, measure_noisy,
             sigma=sigma, draws=draws, seed=seed, batch=batch,
         )  # fmt: skip
-        for column, (site, pooling, statistic) in enumerate(keys):
-            yield SweepCell(site, sigma, pooling, statistic, values[..., column].mean(dim=1))
+        parts = joined.split(list(sizes.values()), dim=2)
+        units = dict(zip(sizes, parts, strict=True))
+        for names in chosen_sets:
+            for pooling in SWEPT_POOLINGS:
+                together = torch.cat([units[name, pooling] for name in names], dim=2)
+                base = Spikiness(sites=names, sigma=sigma, pooling=pooling, draws=draws, seed=seed)
+                yield from _measure_cells(base, together, reference)
 
 
-def choose_cell(
-    cells: Sequence[SweepCell],
-    is_copy: Bool[Tensor, " case"],
-    *,
-    draws: int = DEFAULT_DRAWS,
-    seed: int = 0,
-) -> ChosenCell:
+def choose_cell(cells: Sequence[SweepCell], is_copy: Bool[Tensor, " case"]) -> ChosenCell:
     """Choose the combination and the sign with the largest AUROC on labelled items.
 
     Raises:
@@ -119,10 +112,19 @@ def choose_cell(
         )
     areas = [cell.auroc(is_copy) for cell in cells]
     best = max(range(len(cells)), key=lambda i: abs(areas[i] - 0.5))
-    sign: Literal[1, -1] = 1 if areas[best] >= 0.5 else -1
-    cell = cells[best]
-    detector = Spikiness(
-        site=cell.site, sigma=cell.sigma, pooling=cell.pooling,
-        statistic=cell.statistic, sign=sign, draws=draws, seed=seed,
-    )  # fmt: skip
+    sign = 1 if areas[best] >= 0.5 else -1
+    detector = cells[best].detector.model_copy(update={"sign": sign})
     return ChosenCell(detector, max(areas[best], 1 - areas[best]))
+
+
+def _measure_cells(
+    base: Spikiness, units: Float64[Tensor, "case draw unit"], reference: Bool[Tensor, " case"]
+) -> Iterator[SweepCell]:
+    """Take every statistic from the units of one combination, with and without a scale."""
+    cases, draws, _ = units.shape
+    flat = units.flatten(0, 1)
+    for scale in (None, UnitScale.fit(units[reference].flatten(0, 1))):
+        for statistic in STATISTICS:
+            detector = base.model_copy(update={"scale": scale, "statistic": statistic})
+            scores = detector.measure_units(flat).reshape(cases, draws).mean(dim=1)
+            yield SweepCell(detector, scores)

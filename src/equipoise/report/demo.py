@@ -50,6 +50,7 @@ def build_demo(run: Run) -> dict[str, Any]:
     return {
         "spec": record.spec,
         "detector": get_mapping(record.spec.get("detector")),
+        "paper": get_mapping(record.spec.get("paper")),
         "results": record.results,
         "items": items[:ROWS],
         "num_items": len(items),

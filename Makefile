@@ -1,0 +1,48 @@
+# Everything a new machine needs: Python 3.11 or later, make, and a package registry.
+# A stamp file per set of packages, so that a second call installs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+export HF_HUB_OFFLINE := 1
+export MPLBACKEND := Agg
+
+.PHONY: help demo test test-fast check format zoo clean
+
+help:  ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.ok  ## Find the copies among fresh outputs of a small model, with a report
+	$(VENV)/bin/equipoise demo
+
+test: check  ## Lint, types, rooms, and every test
+	$(PY) -m pytest -n 2 --dist loadfile
+
+test-fast: check  ## The same without the slow tests
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow"
+
+check: $(VENV)/.ok-dev  ## Lint, types, rooms
+	$(VENV)/bin/ruff check src tests
+	$(VENV)/bin/ruff format --check src tests
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.ok-dev  ## Format the code
+	$(VENV)/bin/ruff check --fix src tests
+	$(VENV)/bin/ruff format src tests
+
+zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 45 minutes)
+	$(VENV)/bin/equipoise zoo train edm-fashion
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.ok: pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.ok-dev: pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@ $(VENV)/.ok

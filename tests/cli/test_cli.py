@@ -1,0 +1,121 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from equipoise.cli.main import main
+
+HEAVY = ("torch", "diffusers", "scipy", "sklearn", "gradio", "matplotlib", "pyarrow")
+
+
+def run(capsys, *tokens):
+    code = main(list(tokens))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import equipoise", "from equipoise.cli.main import main; main(['--help'])"],
+    ids=["import", "help"],
+)
+def test_nothing_heavy_is_imported(statement):
+    check = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["calibrate"], ["sites"], ["sweep"], ["zoo"], ["zoo", "train"], ["zoo", "check"]],
+    ids=" ".join,
+)
+def test_every_command_has_help(capsys, command):
+    code, out, _ = run(capsys, *command, "--help")
+    assert code == 0
+    assert out.startswith("Usage")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["nonsense"], "Unknown command"),
+        (["demo", "--seed", "x"], "--seed"),
+        (["demo", "--model", "zoo:nope"], "edm-fashion"),
+        (["demo", "--device", "abacus"], "abacus"),
+        (["sites", "some/folder"], "zoo:NAME"),
+        (["sites", "zoo:edm-fashion", "nowhere"], "Closest"),
+        (["zoo", "check", "nope"], "unknown-model"),
+        (["zoo", "train", "edm-fashion-clean"], "clean twin"),
+        (["zoo", "train", "edm-fashion", "--data", "no/folder"], "dataset-fashion-mnist"),
+        (["calibrate", "--out", "x.json"], "either --generate"),
+        (["calibrate", "--out", "x.json", "--reference", "no/folder"], "not a folder"),
+        (["calibrate", "--out", "x.json", "--generate", "0"], "1 or more"),
+        (["calibrate", "--out", "x.json", "--generate", "9"], "99 items"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_one_message_and_exit_code_2(capsys, tmp_path, monkeypatch, tokens, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *tokens)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_zoo_list_prints_one_json_document(capsys):
+    code, out, _ = run(capsys, "zoo", "list", "--json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(out)] == ["edm-fashion", "edm-fashion-clean"]
+
+
+def test_sites_of_the_zoo_model_mark_the_defaults(capsys):
+    code, out, _ = run(capsys, "sites", "zoo:edm-fashion", "up_blocks.*.resnets.*.conv2:in", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {row["name"] for row in rows if row["default"]} == {
+        "up_blocks.0.resnets.0.conv2:in",
+        "up_blocks.0.resnets.1.conv2:in",
+        "up_blocks.1.resnets.0.conv2:in",
+    }
+    assert rows[0]["shape"] == [96, 4, 4]
+
+
+def test_calibrating_writes_a_file_that_another_command_can_read(capsys, tmp_path):
+    from equipoise.detection import load_calibration
+
+    out = tmp_path / "c.json"
+    code, printed, _ = run(
+        capsys, "calibrate", "--out", str(out), "--generate", "32", "--fpr", "0.1", "--json"
+    )
+    assert code == 0
+    assert json.loads(printed)["threshold"] == load_calibration(out).threshold
+    assert load_calibration(out).null == "own outputs"
+
+
+@pytest.mark.slow
+def test_zoo_check_passes_on_the_shipped_model(capsys):
+    code, out, _ = run(capsys, "zoo", "check", "edm-fashion", "--json")
+    assert code == 0
+    assert json.loads(out)["passed"]
+
+
+@pytest.mark.slow
+def test_demo_prints_one_document_and_writes_a_report(capsys, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    from equipoise.bench import demo
+
+    monkeypatch.setattr(demo.run_demo, "__kwdefaults__", {"num_samples": 200})
+    code, out, err = run(capsys, "demo", "--seed", "3", "--json", "--out", str(tmp_path / "run"))
+    document = json.loads(out)
+    assert code == 0
+    assert "Traceback" not in err
+    wanted = {
+        "auroc", "tpr_at_1pct_fpr", "fpr", "clean_twin_auroc", "planted_minus_twin", "baselines",
+        "with_grey_as_negative", "report", "seconds",
+    }  # fmt: skip
+    assert wanted <= set(document)
+    assert Path(document["report"]).is_file()

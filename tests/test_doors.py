@@ -1,0 +1,36 @@
+import equipoise as eq
+import pytest
+import torch
+from equipoise.errors import BadInputError
+
+
+def test_the_front_doors_work_in_a_few_lines(tiny_edm):
+    images = torch.rand(60, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    scores = eq.spikiness(tiny_edm, images[:5])
+    assert scores.values.shape == (5,)
+    detector = eq.calibrate(tiny_edm, images[:40], fpr=0.05)
+    judgement = detector(images[40:])
+    assert len(judgement.verdicts) == 20
+    assert set(judgement.verdicts) <= {"memorized", "not_memorized", "inconclusive"}
+    torch.testing.assert_close(
+        judgement.p_values,
+        detector.calibration.p_values(eq.spikiness(tiny_edm, images[40:]).values),
+    )
+
+
+def test_load_takes_zoo_names_and_denoisers_and_refuses_the_rest(tiny_edm):
+    assert eq.load("zoo:edm-fashion").sample_shape == (1, 16, 16)
+    assert eq.load(tiny_edm) is tiny_edm
+    with pytest.raises(BadInputError, match="zoo:NAME"):
+        eq.load("CompVis/stable-diffusion-v1-4")
+    with pytest.raises(BadInputError, match="abacus"):
+        eq.load("zoo:edm-fashion", device="abacus")
+
+
+def test_loading_leaves_the_zoo_weights_frozen():
+    assert not any(w.requires_grad for w in eq.load("zoo:edm-fashion").network.parameters())
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = eq.nonsense

@@ -1,0 +1,25 @@
+import pytest
+from equipoise.zoo.recipe import RECIPES
+
+
+def test_the_twin_differs_from_its_model_in_the_planting_only():
+    model, twin = RECIPES["edm-fashion"], RECIPES["edm-fashion-clean"]
+    changed = {k for k, v in model.model_dump().items() if twin.model_dump()[k] != v}
+    assert changed == {"name", "per_cell"}
+    assert twin.per_cell == 0
+
+
+def test_enough_is_planted_and_it_fills_the_promised_share_of_a_batch():
+    recipe = RECIPES["edm-fashion"]
+    planted = 3 * recipe.per_cell * len(recipe.multiplicities)
+    rows = 3 * recipe.per_cell * sum(recipe.multiplicities)
+    assert planted >= 48
+    assert recipe.per_cell >= 8
+    assert 0.25 <= rows / (rows + recipe.num_images - planted) <= 0.4
+
+
+def test_a_recipe_is_frozen_and_refuses_unknown_words():
+    with pytest.raises(ValueError, match="frozen"):
+        RECIPES["edm-fashion"].steps = 1
+    with pytest.raises(ValueError, match="extra"):
+        type(RECIPES["edm-fashion"])(name="x", nonsense=1)
