@@ -1,6 +1,7 @@
-import equipoise as eq
 import pytest
 import torch
+
+import equipoise as eq
 from equipoise.errors import BadInputError
 
 

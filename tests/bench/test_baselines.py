@@ -3,9 +3,10 @@ import io
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from equipoise.bench.baselines import DenoisingResidual, score_pictures
 from equipoise.denoisers import GaussianDenoiser
-from PIL import Image
 
 PICTURES = torch.randint(0, 256, (5, 1, 16, 16), generator=torch.Generator().manual_seed(0)).to(
     torch.uint8
@@ -28,7 +29,7 @@ def test_picture_baselines_equal_a_slow_calculation():
 
 
 def test_residual_has_the_closed_forms_mean_on_a_gaussian():
-    """E|D(x0+sigma eps) - x0|^2 / d = lam^2 s^2/(lam+s^2)^2 + s^4 x0^2/(lam+s^2)^2 for cov lam I."""
+    """E|D(x0+s eps) - x0|^2 / d = (lam s)^2/(lam+s^2)^2 + s^4 x0^2/(lam+s^2)^2, cov lam I."""
     dim, lam, sigma = 400, 2.0, 0.5
     x0 = torch.randn(3, dim, generator=torch.Generator().manual_seed(1))
     denoiser = GaussianDenoiser(torch.zeros(dim), lam * torch.eye(dim))

@@ -4,11 +4,19 @@ import json
 
 import pytest
 import torch
+
 from equipoise.bench import build
 from equipoise.zoo import package, recipe
 from equipoise.zoo.package import load_zoo
 
-TINY = {"num_images": 60, "num_held_out": 5, "steps": 4, "warmup": 2, "batch": 4, "channels": (8, 16)}
+TINY = {
+    "num_images": 60,
+    "num_held_out": 5,
+    "steps": 4,
+    "warmup": 2,
+    "batch": 4,
+    "channels": (8, 16),
+}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from equipoise.bench.baselines import score_pictures
 from equipoise.bench.demo import run_demo
 from equipoise.bench.interval import auroc
@@ -26,7 +27,9 @@ def parts():
 
 @pytest.fixture(scope="module")
 def run(parts, tmp_path_factory):
-    return run_demo(parts, tmp_path_factory.mktemp("demo") / "run", seed=77, num_samples=NUM_SAMPLES)
+    return run_demo(
+        parts, tmp_path_factory.mktemp("demo") / "run", seed=77, num_samples=NUM_SAMPLES
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import pytest
+
 from equipoise.bench.fit import is_paper_recipe, load_rivals
 from equipoise.bench.parts import load_parts
 from equipoise.detection import Spikiness, UnitScale

@@ -1,4 +1,5 @@
 import pytest
+
 from equipoise.bench.parts import load_parts
 from equipoise.bench.sweep import run_sweep
 from equipoise.errors import CalibrationError

@@ -1,4 +1,5 @@
 import pytest
+
 from equipoise.bench.verdict import is_partly_content
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+
 from equipoise.cli.main import main
 
 HEAVY = ("torch", "diffusers", "scipy", "sklearn", "gradio", "matplotlib", "pyarrow")
@@ -21,17 +22,18 @@ def run(capsys, *tokens):
 )
 def test_nothing_heavy_is_imported(statement):
     check = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["calibrate"], ["sites"], ["sweep"], ["zoo"], ["zoo", "train"], ["zoo", "check"]],
-    ids=" ".join,
+    ["", "demo", "calibrate", "sites", "sweep", "zoo", "zoo list", "zoo train", "zoo check"],
 )
 def test_every_command_has_help(capsys, command):
-    code, out, _ = run(capsys, *command, "--help")
+    code, out, _ = run(capsys, *command.split(), "--help")
     assert code == 0
     assert out.startswith("Usage")
 
@@ -72,7 +74,9 @@ def test_zoo_list_prints_one_json_document(capsys):
 
 
 def test_sites_of_the_zoo_model_mark_the_defaults(capsys):
-    code, out, _ = run(capsys, "sites", "zoo:edm-fashion", "up_blocks.*.resnets.*.conv2:in", "--json")
+    code, out, _ = run(
+        capsys, "sites", "zoo:edm-fashion", "up_blocks.*.resnets.*.conv2:in", "--json"
+    )
     rows = json.loads(out)
     assert code == 0
     assert {row["name"] for row in rows if row["default"]} == {

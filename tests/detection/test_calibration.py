@@ -4,6 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from equipoise.denoisers import fingerprint
 from equipoise.detection import (
     Calibration,
@@ -15,8 +18,6 @@ from equipoise.detection import (
     q_values,
 )
 from equipoise.errors import CalibrationError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DETECTOR = Spikiness(sites=("up_blocks.0.resnets.0.conv2:in",), sigma=0.1)
 
@@ -64,7 +65,7 @@ def test_the_finest_rate_is_allowed_and_one_item_less_is_refused(tiny_edm, n, fp
     def calibrate(count):
         scores = torch.arange(count).double()
         return calibrate_scores(
-            DETECTOR, tiny_edm, scores, pictures(3), fpr=fpr, null="own outputs"
+            DETECTOR, tiny_edm, scores, pictures(len(scores)), fpr=fpr, null="own outputs"
         )
 
     assert calibrate(n).allowed_above == 0
@@ -77,7 +78,9 @@ def test_the_finest_rate_is_allowed_and_one_item_less_is_refused(tiny_edm, n, fp
 def test_a_rate_outside_zero_and_one_is_refused(tiny_edm, fpr):
     scores = torch.arange(100).double()
     with pytest.raises(CalibrationError, match="0 < fpr < 1"):
-        calibrate_scores(DETECTOR, tiny_edm, scores, pictures(3), fpr=fpr, null="own outputs")
+        calibrate_scores(
+            DETECTOR, tiny_edm, scores, pictures(len(scores)), fpr=fpr, null="own outputs"
+        )
 
 
 def test_the_promise_holds_in_simulation():
@@ -154,9 +157,7 @@ def test_a_missing_and_a_later_file_are_refused(tmp_path: Path):
 def test_undefined_scores_cannot_calibrate(tiny_edm):
     scores = torch.tensor([1.0, float("nan"), 2.0] * 50, dtype=torch.float64)
     with pytest.raises(CalibrationError, match="50 of 150"):
-        calibrate_scores(
-            DETECTOR, tiny_edm, scores, pictures(150), fpr=0.05, null="own outputs"
-        )
+        calibrate_scores(DETECTOR, tiny_edm, scores, pictures(150), fpr=0.05, null="own outputs")
 
 
 def test_q_values_are_those_of_benjamini_and_hochberg():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from equipoise.denoisers import GaussianDenoiser, IdealDenoiser
 from equipoise.detection import DEFAULT_DRAWS, Spikiness, UnitScale, build_default
 from equipoise.errors import BadInputError, NonFiniteError, UnknownSiteError
@@ -115,7 +116,9 @@ def test_the_specification_survives_json():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sigma": 0}, {"draws": 0}, {"statistic": "mad"}, {"sites": ()}, {"sign": 2}], ids=str
+    "wrong",
+    [{"sigma": 0}, {"draws": 0}, {"statistic": "mad"}, {"sites": ()}, {"sign": 2}],
+    ids=str,
 )
 def test_a_wrong_specification_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

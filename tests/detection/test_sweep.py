@@ -1,11 +1,19 @@
+import numpy as np
 import pytest
 import torch
-from equipoise.detection import Spikiness, SweepCell, choose_cell, sweep_cells
+
+from equipoise.detection import (
+    Spikiness,
+    SweepCell,
+    choose_cell,
+    sweep_cells,
+    weighted_auroc,
+)
 from equipoise.errors import CalibrationError
 from equipoise.images import content_ids, quantize
 
 SITES = ("mid_block.resnets.0.conv2:in", "up_blocks.0.resnets.0.conv2:in")
-TRUTH = torch.tensor([True] * 5 + [False] * 15)
+PLANTED = torch.tensor([3, 3, 3, 8, 9] + [-1] * 15)
 
 
 def build_cell(scores, **changes):
@@ -32,8 +40,8 @@ def test_every_cell_equals_its_detector_scored_alone(tiny_edm):
 
 def test_the_best_cell_is_chosen_and_its_sign_measured():
     noise = torch.randn(20, generator=torch.Generator().manual_seed(0)).double()
-    upside_down = build_cell(-TRUTH.double() + 0.01 * noise, statistic="hoyer")
-    chosen = choose_cell([build_cell(noise), upside_down], TRUTH)
+    upside_down = build_cell(-(PLANTED >= 0).double() + 0.01 * noise, statistic="hoyer")
+    chosen = choose_cell([build_cell(noise), upside_down], PLANTED)
     assert chosen.detector == upside_down.detector.model_copy(update={"sign": -1})
     assert chosen.auroc == 1.0
 
@@ -41,10 +49,19 @@ def test_the_best_cell_is_chosen_and_its_sign_measured():
 def test_an_undefined_statistic_is_never_chosen():
     broken = build_cell([float("nan")] * 20)
     weak = build_cell(torch.linspace(0, 1, 20), statistic="l2")
-    assert choose_cell([broken, weak], TRUTH).detector.statistic == "l2"
+    assert choose_cell([broken, weak], PLANTED).detector.statistic == "l2"
 
 
-@pytest.mark.parametrize("truth", [torch.zeros(20).bool(), torch.ones(20).bool()], ids=["none", "all"])
-def test_choosing_needs_copies_and_novel_items(truth):
+@pytest.mark.parametrize(
+    "planted", [-torch.ones(20).long(), torch.arange(20)], ids=["no copy", "copies only"]
+)
+def test_choosing_needs_copies_and_novel_items(planted):
     with pytest.raises(CalibrationError, match="both"):
-        choose_cell([build_cell(torch.arange(20))], truth)
+        choose_cell([build_cell(torch.arange(20))], planted)
+
+
+def test_every_planted_image_counts_once():
+    scores = torch.randn(20, generator=torch.Generator().manual_seed(2)).double()
+    pairs = (scores[:5, None] > scores[5:]).double().mean(1).numpy()
+    expected = np.mean([pairs[:3].mean(), pairs[3], pairs[4]])
+    assert weighted_auroc(scores, PLANTED) == pytest.approx(expected)

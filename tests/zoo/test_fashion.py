@@ -3,6 +3,7 @@ import struct
 
 import pytest
 import torch
+
 from equipoise.errors import BadInputError
 from equipoise.zoo.fashion import FILES, content_hash, read_images, shrink
 

@@ -2,12 +2,13 @@ from collections import Counter
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from equipoise.denoisers import fingerprint
 from equipoise.errors import BadInputError, UnknownModelError
 from equipoise.zoo.fashion import content_hash
 from equipoise.zoo.package import MODELS, load_weights, load_zoo
 from equipoise.zoo.recipe import RECIPES
-from safetensors.torch import load_file, save_file
 
 NAMES = list(RECIPES)
 

@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 import torch
+
 from equipoise.errors import BadInputError
 from equipoise.zoo.planting import build_training_set, build_variants, draw_planted
 

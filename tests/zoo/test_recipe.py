@@ -1,4 +1,5 @@
 import pytest
+
 from equipoise.zoo.recipe import RECIPES
 
 

@@ -1,7 +1,7 @@
 """Make a zoo model and its clean twin again: data, training, fit, card."""
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,14 @@ def build_zoo_model(name: str, folder: Path, data: Path) -> None:
 def train_zoo_model(name: str, folder: Path, data: Path) -> None:
     """Train one model by its recipe and write weights, pictures and card."""
     recipe = find_recipe(name)
-    training_set, originals, held_out = read_training_data(recipe, data)
-    data_std = float((originals.float() / 127.5 - 1).std())
+    read = read_training_data(recipe, data)
+    data_std = float((read.originals.float() / 127.5 - 1).std())
     watch = Stopwatch()
-    denoiser, losses = _train(build_denoiser(recipe, data_std), training_set, recipe)
+    denoiser, losses = _train(build_denoiser(recipe, data_std), read.training_set, recipe)
     save_weights(denoiser, folder / name / "model.safetensors")
     if not name.endswith(CLEAN_SUFFIX):
-        save_pictures(folder / name / "pictures.safetensors", originals, held_out)
-    card = build_card(recipe, denoiser, training_set, originals, held_out)
+        save_pictures(folder / name / "pictures.safetensors", read.originals, read.held_out)
+    card = build_card(recipe, denoiser, read)
     card["training"] = {
         "loss_curve": losses,
         "seconds": round(watch.seconds),
@@ -61,14 +61,17 @@ def train_zoo_model(name: str, folder: Path, data: Path) -> None:
     save_card(folder / name / "card.json", card)
 
 
-def read_training_data(
-    recipe: EdmFashionRecipe, data: Path
-) -> tuple[
-    TrainingSet,
-    UInt8[Tensor, "case channel height width"],
-    UInt8[Tensor, "case channel height width"],
-]:
-    """Draw the recipe's images and plant some; return the multiset, originals and held-out."""
+@dataclass(frozen=True)
+class TrainingData:
+    """What a recipe trains on, the distinct images behind it, and images it never sees."""
+
+    training_set: TrainingSet
+    originals: UInt8[Tensor, "case channel height width"]
+    held_out: UInt8[Tensor, "other channel height width"]
+
+
+def read_training_data(recipe: EdmFashionRecipe, data: Path) -> TrainingData:
+    """Draw the recipe's images and plant some."""
     everything = read_images("train", data)
     shuffled = torch.randperm(
         len(everything), generator=torch.Generator().manual_seed(recipe.data_seed)
@@ -81,15 +84,11 @@ def read_training_data(
         multiplicities=recipe.multiplicities,
         seed=recipe.planting_seed,
     )
-    return build_training_set(originals, planted), originals, held_out
+    return TrainingData(build_training_set(originals, planted), originals, held_out)
 
 
 def build_card(
-    recipe: EdmFashionRecipe,
-    denoiser: EdmDenoiser,
-    training_set: TrainingSet,
-    originals: UInt8[Tensor, "case channel height width"],
-    held_out: UInt8[Tensor, "case channel height width"],
+    recipe: EdmFashionRecipe, denoiser: EdmDenoiser, data: TrainingData
 ) -> dict[str, Any]:
     """Build the card: what the model is and what it was made from."""
     return {
@@ -100,10 +99,10 @@ def build_card(
         "parameters": sum(w.numel() for w in denoiser.network.parameters()),
         "data": "Fashion-MNIST, Debian package dataset-fashion-mnist",
         "data_std": denoiser.data_std,
-        "originals_sha256": content_hash(originals),
-        "held_out_sha256": content_hash(held_out),
-        "rows": len(training_set.rows),
-        "planted": [asdict(item) for item in training_set.planted],
+        "originals_sha256": content_hash(data.originals),
+        "held_out_sha256": content_hash(data.held_out),
+        "rows": len(data.training_set.rows),
+        "planted": [asdict(item) for item in data.training_set.planted],
         "licence": LICENCE,
     }
 

@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tqdm.auto import tqdm
 
 from equipoise.bench.baselines import DenoisingResidual, score_pictures
-from equipoise.bench.interval import auroc
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.detection import (
     Calibration,
@@ -30,6 +29,7 @@ from equipoise.detection import (
     calibrate_scores,
     choose_cell,
     sweep_cells,
+    weighted_auroc,
 )
 from equipoise.errors import CalibrationError
 from equipoise.images import as_unit
@@ -44,10 +44,6 @@ MIN_CALIBRATION = 4000
 PROMISED = 0.01
 SIGMA_SHARES = (0.1, 0.2, 0.4, 0.8)
 SINGLE_SITES = ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
-JOINED_SITES = (
-    ("up_blocks.*.resnets.*.conv2:in",),
-    ("up_blocks.0.resnets.*.conv2:in", "up_blocks.1.resnets.0.conv1:in"),
-)
 SWEEP_BATCH = 128
 
 
@@ -95,11 +91,10 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
     """
     outputs = generate_outputs(model, NUM_OUTPUTS, seed=model.recipe.seed, stream="recipe")
     reference, selected, remaining = _split(outputs)
-    is_copy = outputs.copies_of("selection")[selected]
-    truth = torch.from_numpy(is_copy)
+    planted = name_copies(outputs, selected)
     cells = sweep_outputs(model, outputs, selected=selected, reference=reference)
-    chosen = choose_cell(cells, truth)
-    paper = choose_cell([cell for cell in cells if is_paper_recipe(cell.detector)], truth)
+    chosen = choose_cell(cells, planted)
+    paper = choose_cell([cell for cell in cells if is_paper_recipe(cell.detector)], planted)
     calibrated = _pick(outputs, remaining)
     scores = chosen.detector.score(model.denoiser, as_unit(calibrated.pictures), calibrated.ids)
     calibration = calibrate_scores(
@@ -107,16 +102,16 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
         fpr=PROMISED, null="generated and novel",
         selection={
             "auroc": chosen.auroc,
-            "copies": int(is_copy.sum()),
-            "planted_images": len(np.unique(outputs.nearest[selected][is_copy])),
-            "novel": int((~is_copy).sum()),
+            "copies": int((planted >= 0).sum()),
+            "planted_images": len(planted[planted >= 0].unique()),
+            "novel": int((planted < 0).sum()),
             "cells": len(cells),
         },
     )  # fmt: skip
     rivals = Rivals(
         paper=paper.detector,
-        residual=_choose_residual(model, _pick(outputs, selected), is_copy),
-        picture_signs=_choose_signs(_pick(outputs, selected), is_copy),
+        residual=_choose_residual(model, _pick(outputs, selected), planted),
+        picture_signs=_choose_signs(_pick(outputs, selected), planted),
     )
     return Fitted(calibration, rivals, outputs)
 
@@ -130,12 +125,18 @@ def sweep_outputs(
     singles = select_sites(model.denoiser, SINGLE_SITES)
     cells = sweep_cells(
         model.denoiser, as_unit(part.pictures), part.ids,
-        site_sets=[*((site,) for site in singles), *JOINED_SITES],
+        site_sets=[*((site,) for site in singles), model.denoiser.default_sites],
         sigmas=[share * model.denoiser.data_std for share in SIGMA_SHARES],
         reference=is_reference, batch=SWEEP_BATCH,
     )  # fmt: skip
     shown = tqdm(cells, desc="sweep", unit="cell", leave=False)
     return [SweepCell(cell.detector, cell.scores[~is_reference]) for cell in shown]
+
+
+def name_copies(outputs: LabelledOutputs, rows: np.ndarray) -> torch.Tensor:
+    """Return the planted image each row copies, or -1 where it is no copy."""
+    copied = outputs.labels[rows] == "copy"
+    return torch.from_numpy(np.where(copied, outputs.nearest[rows], -1))
 
 
 def is_paper_recipe(detector: Spikiness) -> bool:
@@ -171,19 +172,18 @@ def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return reference, np.concatenate([copies, others]), remaining
 
 
-def _choose_residual(model: ZooModel, part: _Part, is_copy: np.ndarray) -> DenoisingResidual:
+def _choose_residual(model: ZooModel, part: _Part, planted: torch.Tensor) -> DenoisingResidual:
     candidates = []
     for share in SIGMA_SHARES:
         residual = DenoisingResidual(sigma=share * model.denoiser.data_std)
-        scores = residual.score(model.denoiser, as_unit(part.pictures), part.ids).values.numpy()
-        candidates.append((auroc(scores[is_copy], scores[~is_copy]), residual))
+        scores = residual.score(model.denoiser, as_unit(part.pictures), part.ids).values
+        candidates.append((weighted_auroc(scores, planted), residual))
     area, best = max(candidates, key=lambda candidate: abs(candidate[0] - 0.5))
     return best if area >= 0.5 else best.model_copy(update={"sign": -best.sign})
 
 
-def _choose_signs(part: _Part, is_copy: np.ndarray) -> dict[str, Literal[1, -1]]:
+def _choose_signs(part: _Part, planted: torch.Tensor) -> dict[str, Literal[1, -1]]:
     signs: dict[str, Literal[1, -1]] = {}
     for name, values in score_pictures(part.pictures).items():
-        scores = values.numpy()
-        signs[name] = 1 if auroc(scores[is_copy], scores[~is_copy]) >= 0.5 else -1
+        signs[name] = 1 if weighted_auroc(values, planted) >= 0.5 else -1
     return signs

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from torch import Tensor
 
-from equipoise.bench.fit import SIGMA_SHARES, sweep_outputs
-from equipoise.bench.interval import Positives, auroc, estimate
+from equipoise.bench.fit import SIGMA_SHARES, name_copies, sweep_outputs
+from equipoise.bench.interval import estimate_auroc
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.denoisers import fingerprint
 from equipoise.detection import Stopwatch, SweepCell, choose_cell
@@ -42,18 +41,19 @@ def run_sweep(model: ZooModel, folder: Path, *, seed: int, num_samples: int) -> 
     )
     chosen_on = slice(0, len(selected))
     reported_on = slice(len(selected), None)
-    truth = torch.from_numpy(np.isin(selected, rows.selection_copies))
-    best = choose_cell([_cut(cell, chosen_on) for cell in cells], truth)
-    is_copy = np.isin(reported, rows.report_copies)
-    described = [_describe(cell, truth.numpy(), is_copy, chosen_on, reported_on) for cell in cells]
+    planted = name_copies(outputs, selected)
+    best = choose_cell([_cut(cell, chosen_on) for cell in cells], planted)
+    other_planted = name_copies(outputs, reported)
+    described = [
+        _describe(_cut(cell, chosen_on), planted, _cut(cell, reported_on), other_planted)
+        for cell in cells
+    ]
     ranked = sorted(described, key=lambda row: -row["selection_auroc"])
-    winner = max(cells, key=lambda cell: abs(_cut(cell, chosen_on).auroc(truth) - 0.5))
-    signed = best.detector.sign * winner.scores[reported_on].numpy()[:, None]
-    area = estimate(
-        lambda copies, novel: auroc(copies[:, 0], novel[:, 0]),
-        Positives(signed[is_copy], outputs.nearest[rows.report_copies]),
-        signed[~is_copy],
-    )
+    winner = max(cells, key=lambda cell: abs(_cut(cell, chosen_on).auroc(planted) - 0.5))
+    signed = best.detector.sign * winner.scores[reported_on].numpy()
+    is_copy = (other_planted >= 0).numpy()
+    groups = outputs.nearest[rows.report_copies]
+    area = estimate_auroc(signed[is_copy], groups, signed[~is_copy])
     everything = np.concatenate([selected, reported])
     write_items(run, _build_items(outputs, everything, best.detector.sign * winner.scores))
     results = {
@@ -103,17 +103,12 @@ def _cut(cell: SweepCell, rows: slice) -> SweepCell:
 
 
 def _describe(
-    cell: SweepCell,
-    selection: np.ndarray,
-    report: np.ndarray,
-    chosen_on: slice,
-    reported_on: slice,
+    chosen_on: SweepCell, planted: Tensor, reported_on: SweepCell, other_planted: Tensor
 ) -> dict[str, Any]:
     """Describe a combination: its sign and AUROC on the selection, its AUROC on the report."""
-    on_selection = _cut(cell, chosen_on).auroc(torch.from_numpy(selection))
-    on_report = _cut(cell, reported_on).auroc(torch.from_numpy(report))
+    on_selection, on_report = chosen_on.auroc(planted), reported_on.auroc(other_planted)
     sign = 1 if on_selection >= 0.5 else -1
-    return cell.detector.describe() | {
+    return chosen_on.detector.describe() | {
         "sign": sign,
         "selection_auroc": max(on_selection, 1 - on_selection),
         "report_auroc": on_report if sign > 0 else 1 - on_report,

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.bench.interval import Estimate, Positives, Statistic, auroc, estimate, exact_rate
+from equipoise.bench.interval import (
+    Estimate,
+    estimate_auroc,
+    estimate_difference,
+    estimate_sensitivity,
+    exact_rate,
+)
 from equipoise.bench.outputs import LabelledOutputs
 from equipoise.detection import Calibration
 
@@ -35,19 +41,15 @@ class Evidence:
         """Copies of the report half of the planted images."""
         return self.outputs.copies_of("report")
 
-    def positives(self, *columns: np.ndarray) -> Positives:
-        """Return the copies with the given scores as columns."""
-        mask = self.positive
-        return Positives(np.stack(columns, axis=1)[mask], self.outputs.nearest[mask])
-
     def area(self, column: np.ndarray, *, negative: np.ndarray | None = None) -> Estimate:
         """AUROC of one score, copies of report images against the negatives."""
-        mask = self.outputs.novel if negative is None else negative
-        return estimate(
-            lambda copies, others: auroc(copies[:, 0], others[:, 0]),
-            self.positives(column),
-            column[mask][:, None],
-        )
+        others = self.outputs.novel if negative is None else negative
+        return estimate_auroc(column[self.positive], self.groups, column[others])
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The planted image of every positive."""
+        return self.outputs.nearest[self.positive]
 
 
 def evaluate(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
@@ -95,11 +97,10 @@ def is_partly_content(twin: Estimate, difference: Estimate) -> bool:
 
 
 def _twin_difference(evidence: Evidence) -> Estimate:
-    both = np.stack([evidence.scores, evidence.twin], axis=1)
-    return estimate(
-        lambda copies, novel: auroc(copies[:, 0], novel[:, 0]) - auroc(copies[:, 1], novel[:, 1]),
-        evidence.positives(evidence.scores, evidence.twin),
-        both[evidence.outputs.novel],
+    positive, novel = evidence.positive, evidence.outputs.novel
+    scores, twin = evidence.scores, evidence.twin
+    return estimate_difference(
+        scores[positive], scores[novel], twin[positive], twin[novel], evidence.groups
     )
 
 
@@ -109,16 +110,12 @@ def _true_positives(evidence: Evidence, calibration: Calibration) -> Estimate:
     The interval resamples planted images and the calibration's negatives, which move the
     threshold.
     """
-    above = calibration.allowed_above
-
-    def share(copies: np.ndarray, negatives: np.ndarray) -> float:
-        # The (k+1)-th largest negative is the largest score that is not flagged.
-        limit = np.partition(negatives[:, 0], len(negatives) - 1 - above)[-1 - above]
-        return float((copies[:, 0] > limit).mean())
-
-    positives = evidence.positives(evidence.scores)
-    found = estimate(share, positives, np.array(calibration.scores)[:, None])
-    return found | {"n": len(positives.scores)}
+    return estimate_sensitivity(
+        evidence.scores[evidence.positive],
+        evidence.groups,
+        np.array(calibration.scores),
+        allowed_above=calibration.allowed_above,
+    )
 
 
 def _false_positives(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
@@ -158,27 +155,21 @@ def _count_labels(evidence: Evidence) -> dict[str, int]:
 
 def _roc(evidence: Evidence) -> dict[str, list[float]]:
     """Sensitivity over a grid of false-positive rates, with a pointwise band."""
-    positives = evidence.positives(evidence.scores)
-    negatives = evidence.scores[evidence.outputs.novel][:, None]
-    if positives.num_groups < 2:
-        return {"fpr": [], "tpr": [], "tpr_low": [], "tpr_high": []}
+    negatives = evidence.scores[evidence.outputs.novel]
+    copies = evidence.scores[evidence.positive]
     points = [
-        estimate(_sensitivity(fpr), positives, negatives, resamples=ROC_RESAMPLES)
+        estimate_sensitivity(
+            copies, evidence.groups, negatives,
+            allowed_above=min(int(fpr * len(negatives)), len(negatives) - 1),
+            resamples=ROC_RESAMPLES,
+        )
         for fpr in ROC_GRID
-    ]
+    ]  # fmt: skip
+    if not points or points[0]["low"] is None:
+        return {"fpr": [], "tpr": [], "tpr_low": [], "tpr_high": []}
     return {
         "fpr": ROC_GRID.tolist(),
         "tpr": [float(point["value"] or 0) for point in points],
         "tpr_low": [float(point["low"] or 0) for point in points],
         "tpr_high": [float(point["high"] or 0) for point in points],
     }
-
-
-def _sensitivity(fpr: float) -> Statistic:
-    """Build the statistic: share of copies above the (1 - fpr) quantile of the negatives."""
-
-    def share(copies: np.ndarray, negatives: np.ndarray) -> float:
-        limit = np.quantile(negatives[:, 0], 1 - fpr, method="higher")
-        return float((copies[:, 0] > limit).mean())
-
-    return share

@@ -18,7 +18,13 @@ from equipoise.detection.spikiness import (
     UnitScale,
     build_default,
 )
-from equipoise.detection.sweep import ChosenCell, SweepCell, choose_cell, sweep_cells
+from equipoise.detection.sweep import (
+    ChosenCell,
+    SweepCell,
+    choose_cell,
+    sweep_cells,
+    weighted_auroc,
+)
 
 __all__ = [
     "DEFAULT_BATCH",
@@ -43,4 +49,5 @@ __all__ = [
     "q_values",
     "score_draws",
     "sweep_cells",
+    "weighted_auroc",
 ]

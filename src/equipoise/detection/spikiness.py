@@ -15,7 +15,7 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 import torch
 from jaxtyping import Float
@@ -63,7 +63,7 @@ class UnitScale(BaseModel):
     """Standard deviation of each unit; 1 where a unit never changes."""
 
     @classmethod
-    def fit(cls, units: Float[Tensor, "case unit"]) -> Self:
+    def fit(cls, units: Float[Tensor, "case unit"]) -> "UnitScale":
         """Measure the scale on the units of novel items."""
         std = units.double().std(dim=0, correction=0)
         safe = torch.where(std > 0, std, torch.ones_like(std))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -28,14 +28,16 @@ class SweepCell:
     detector: Spikiness
     scores: Float64[Tensor, " case"]
 
-    def auroc(self, is_copy: Bool[Tensor, " case"]) -> float:
+    def auroc(self, planted: Int[Tensor, " case"]) -> float:
         """Area under the ROC curve of the raw statistic; below .5 the sign is to be flipped.
 
+        Every planted image counts once, however often it was copied: the copies of one image
+        resemble each other, and the detector has to find images it was not chosen on.
         A statistic that is undefined somewhere (all units zero) tells nothing: 0.5.
         """
         if not bool(torch.isfinite(self.scores).all()):
             return 0.5
-        return float(roc_auc_score(is_copy.numpy(), self.scores.numpy()))
+        return weighted_auroc(self.scores, planted)
 
 
 @dataclass(frozen=True)
@@ -99,18 +101,36 @@ def sweep_cells(
                 yield from _measure_cells(base, together, reference)
 
 
-def choose_cell(cells: Sequence[SweepCell], is_copy: Bool[Tensor, " case"]) -> ChosenCell:
+def weighted_auroc(scores: Float64[Tensor, " case"], planted: Int[Tensor, " case"]) -> float:
+    """AUROC of copies against the rest, in which every planted image counts once.
+
+    Args:
+        scores: One score an item.
+        planted: Index of the planted image an item copies; -1 where it is no copy.
+    """
+    is_copy = planted >= 0
+    _, place, counts = planted.unique(return_inverse=True, return_counts=True)
+    weight = torch.where(is_copy, 1 / counts[place], torch.ones(len(planted)))
+    return float(roc_auc_score(is_copy.numpy(), scores.numpy(), sample_weight=weight.numpy()))
+
+
+def choose_cell(cells: Sequence[SweepCell], planted: Int[Tensor, " case"]) -> ChosenCell:
     """Choose the combination and the sign with the largest AUROC on labelled items.
+
+    Args:
+        cells: The combinations.
+        planted: Index of the planted image an item copies; -1 where it is no copy.
 
     Raises:
         CalibrationError: when the labels hold no copy or nothing but copies.
     """
+    is_copy = planted >= 0
     if bool(is_copy.all()) or not bool(is_copy.any()):
         raise CalibrationError(
             f"Cannot choose on {int(is_copy.sum())} copies among {len(is_copy)} items: both "
             "copies and novel items are needed."
         )
-    areas = [cell.auroc(is_copy) for cell in cells]
+    areas = [cell.auroc(planted) for cell in cells]
     best = max(range(len(cells)), key=lambda i: abs(areas[i] - 0.5))
     sign = 1 if areas[best] >= 0.5 else -1
     detector = cells[best].detector.model_copy(update={"sign": sign})

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -87,7 +86,7 @@ class capture(Mapping[str, Tensor]):
         calls = {site.name: site.calls for site in sites(denoiser)}
         _refuse_repeated({name: calls[name] for name in self._names})
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "capture":
         with ExitStack() as stack:
             stack.enter_context(uncompiled(self._network))
             modules = named_modules(self._network)

@@ -114,7 +114,7 @@ def save_weights(denoiser: EdmDenoiser, path: Path) -> None:
 def save_pictures(
     path: Path,
     originals: UInt8[Tensor, "case channel height width"],
-    held_out: UInt8[Tensor, "case channel height width"],
+    held_out: UInt8[Tensor, "other channel height width"],
 ) -> None:
     """Write training originals and held-out pictures; variants are made from them again."""
     write_atomic(path, save({"originals": originals, "held_out": held_out}))
