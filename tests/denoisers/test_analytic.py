@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from equipoise.denoisers import GaussianDenoiser, IdealDenoiser
 
 
@@ -44,7 +45,7 @@ def test_the_gaussian_denoiser_solves_the_posterior_equations(gaussian):
     for row in range(5):
         C = gaussian.covariance
         centred = (x[row] - gaussian.mean).flatten()
-        solved = C @ torch.linalg.solve(C + sigma[row] ** 2 * torch.eye(6), centred)
+        solved = C @ torch.linalg.solve(C + sigma[row] ** 2 * torch.eye(6).double(), centred)
         expected = gaussian.mean + solved.reshape(1, 2, 3)
         torch.testing.assert_close(found[row], expected, rtol=1e-9, atol=1e-9)
 

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+
 from equipoise.denoisers import (
     Denoiser,
+    EdmDenoiser,
     GaussianDenoiser,
     IdealDenoiser,
     check_finite_weights,
@@ -14,7 +17,6 @@ from equipoise.denoisers import (
     wrap,
 )
 from equipoise.errors import NonFiniteError
-from torch import nn
 
 
 def changed(denoiser, change):
@@ -81,7 +83,8 @@ def test_compiling_a_network_does_not_change_its_fingerprint(tiny_edm):
 
 
 def test_the_device_is_that_of_a_buffer_and_the_cpu_without_tensors():
-    assert device_of(IdealDenoiser(torch.eye(2, device="meta"))).type == "meta"
+    elsewhere = EdmDenoiser(named(tensor=torch.eye(2, device="meta")), (2,), 0.5)
+    assert device_of(elsewhere).type == "meta"
     assert device_of(wrap(nn.Identity(), sample_shape=(2,), data_std=1.0)).type == "cpu"
 
 

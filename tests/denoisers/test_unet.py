@@ -1,9 +1,10 @@
 import math
 
 import torch
+from torch.nn import functional
+
 from equipoise.denoisers import UNet
 from equipoise.denoisers.unet import NoiseEmbedding, ResidualBlock
-from torch.nn import functional
 
 
 def randn(*shape, seed=0):

@@ -1,9 +1,10 @@
 import jaxtyping
 import pytest
 import torch
+from torch import nn
+
 from equipoise.denoisers import GaussianDenoiser, fingerprint, wrap
 from equipoise.errors import BadInputError, NonFiniteError
-from torch import nn
 
 SIGMA = torch.tensor([0.01, 0.3, 1.0, 7.0], dtype=torch.float64)
 
@@ -94,7 +95,13 @@ def test_wrapping_changes_nothing_of_the_module():
         ({"value_range": (1.0, 1.0)}, r"value_range \(1\.0, 1\.0\)"),
         ({"value_range": (1.0, -1.0)}, "increasing"),
     ],
-    ids=["unknown prediction", "no spread", "spread not a number", "empty range", "range reversed"],
+    ids=[
+        "unknown prediction",
+        "no spread",
+        "spread not a number",
+        "empty range",
+        "range reversed",
+    ],
 )
 def test_a_word_out_of_range_is_refused(words, message, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as outside the tests

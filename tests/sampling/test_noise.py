@@ -3,10 +3,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from equipoise.sampling import draw_noise, draw_noise_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from equipoise.sampling import draw_noise, draw_noise_batch
 
 # Names with separators and digits are the ones that could be mistaken for a seed or a draw.
 NAMES = st.text(alphabet="01|a-", max_size=5) | st.text(max_size=20)
@@ -25,7 +26,9 @@ def test_noise_is_equal_for_equal_cases_and_different_for_every_other(a, b):
 
 
 def test_separators_in_a_name_are_not_mistaken():
-    cases = [(s, i, d) for s in (0, 1, 11) for i in ("", "1", "1|1", "|", "1|") for d in (0, 1, 11)]
+    cases = [
+        (s, i, d) for s in (0, 1, 11) for i in ("", "1", "1|1", "|", "1|") for d in (0, 1, 11)
+    ]
     for a, b in itertools.combinations(cases, 2):
         assert not torch.equal(case(*a), case(*b)), (a, b)
 
@@ -42,10 +45,10 @@ def test_order_and_company_do_not_matter():
 
 def test_the_state_of_other_generators_does_not_matter():
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     first = case(0, "a", 0)
     torch.manual_seed(2)
-    np.random.seed(2)  # noqa: NPY002
+    np.random.seed(2)
     before = torch.get_rng_state()
     assert torch.equal(case(0, "a", 0), first)
     assert torch.equal(torch.get_rng_state(), before)

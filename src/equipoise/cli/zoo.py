@@ -83,9 +83,9 @@ def check(name: Name, *, as_json: Json = False) -> None:
 
 
 def _summarize(folder: Path) -> dict[str, Any]:
-    import json
+    from equipoise.zoo.package import read_card
 
-    card = json.loads((folder / "card.json").read_text())
+    card = read_card(folder)
     return {
         "name": card["name"],
         "family": card["family"],

@@ -75,7 +75,10 @@ def fingerprint(denoiser: Denoiser) -> str:
     carry it and are refused elsewhere.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in sorted(denoiser.network.state_dict().items()):
+    # torch.compile puts a wrapper into the names; the weights are the same.
+    state = denoiser.network.state_dict()
+    weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
+    for name, tensor in sorted(weights.items()):
         digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

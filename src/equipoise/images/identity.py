@@ -1,21 +1,20 @@
 """8-bit pictures: values, and identity by a hash of the bytes, which also keys the noise."""
 
 import hashlib
-from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 
-def content_id(image: UInt8[Tensor, "channel height width"]) -> str:
+def content_id(image: UInt8[Tensor, "..."]) -> str:
     """Hash shape and pixels: 32 hexadecimal digits, equal for equal pictures."""
     digest = hashlib.blake2b(str(tuple(image.shape)).encode(), digest_size=16)
     digest.update(image.cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def content_ids(images: Iterable[UInt8[Tensor, "channel height width"]]) -> list[str]:
+def content_ids(images: UInt8[Tensor, "case ..."]) -> list[str]:
     """Hash every picture."""
     return [content_id(image) for image in images]
 

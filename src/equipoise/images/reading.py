@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from equipoise.errors import BadInputError
@@ -39,7 +39,10 @@ def read_picture(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "channel h
             plain = _flatten(ImageOps.exif_transpose(image))
             mode = "L" if channels == 1 else "RGB"
             resized = plain.convert(mode).resize((width, height), Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except BadInputError:
+        raise
+    # What Pillow raises on damage; UnidentifiedImageError is an OSError.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise BadInputError(
             f'"{path}" cannot be read as a picture ({type(error).__name__}). Allowed: '
             f"{', '.join(FORMATS)}."

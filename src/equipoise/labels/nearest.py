@@ -63,16 +63,17 @@ def label_by_nearest(
     Raises:
         BadInputError: when there are too few training images for the mean over neighbours.
     """
-    num_groups = int(group.max()) + 1
-    if num_groups <= NEIGHBOURS:
+    num_images = len(group.unique())
+    if num_images <= NEIGHBOURS:
         raise BadInputError(
-            f"Cannot label with {num_groups} training images: the rule needs more than "
+            f"Cannot label with {num_images} training images: the rule needs more than "
             f"{NEIGHBOURS}, the neighbours it takes the mean over."
         )
-    both = torch.cat([pictures, pictures.flip(-1)]).flatten(1).float()
+    num_groups = int(group.max()) + 1
+    both = torch.cat([pictures, pictures.flip(-1)]).flatten(1).double()
     owner = torch.cat([group, group])
     chunks = [
-        _label_chunk(chunk.flatten(1).float(), both, owner, num_groups)
+        _label_chunk(chunk.flatten(1).double(), both, owner, num_groups)
         for chunk in samples.split(CHUNK)
     ]
     ratio, nearest, picture = (torch.cat(parts) for parts in zip(*chunks, strict=True))
@@ -82,10 +83,12 @@ def label_by_nearest(
 def _label_chunk(
     samples: Tensor, pictures: Tensor, owner: Tensor, num_groups: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    # Pixels are integers below 256, so the exact distance of float32 products is kept.
+    # Sums of products of pixels are whole numbers, exact in float64 (float32 ends at 256 px).
     distance = torch.cdist(samples, pictures)  # (case, picture)
     by_group = distance.new_full((len(samples), num_groups), torch.inf)
     by_group.scatter_reduce_(1, owner.expand_as(distance), distance, "amin")
     smallest = by_group.topk(NEIGHBOURS + 1, dim=1, largest=False)
     ratio = smallest.values[:, 0] / smallest.values[:, 1:].mean(dim=1)
-    return ratio, smallest.indices[:, 0], distance.argmin(dim=1)
+    nearest = smallest.indices[:, 0]
+    own = distance.masked_fill(owner != nearest[:, None], torch.inf)
+    return ratio, nearest, own.argmin(dim=1)

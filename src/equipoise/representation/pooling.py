@@ -18,6 +18,8 @@ from equipoise.errors import BadInputError
 Pooling = Literal["max", "mean", "none"]
 Statistic = Literal["std", "l2", "l4_l2", "kurtosis", "participation_ratio", "hoyer"]
 
+POOLABLE = (2, 3, 4)
+"""Numbers of axes of an activation that can be pooled."""
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
@@ -28,7 +30,7 @@ def pool(h: Float[Tensor, "batch ..."], pooling: Pooling) -> Float[Tensor, "batc
     Raises:
         BadInputError: for an activation with another number of axes.
     """
-    if h.ndim not in (2, 3, 4):
+    if h.ndim not in POOLABLE:
         raise BadInputError(
             f"Cannot pool an activation of shape {tuple(h.shape)}: (batch, channel, height, "
             "width), (batch, token, unit) and (batch, unit) are known."

@@ -4,7 +4,8 @@ A site is a dotted module name and a side, `up_blocks.0.resnets.0.conv2:in` (wha
 module) or `...:out` (what leaves it; the side may be left out). In a pattern `*` stands for any
 part of one name between dots, `**` for any number of names.
 
-Shapes and order come from one forward with fake tensors: nothing is computed.
+Shapes and order come from one forward with fake tensors: nothing is computed. A network that asks
+for the value of a number (a timestep turned into an index) is run once on a blank sample instead.
 """
 
 import re
@@ -15,12 +16,24 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
 
 from equipoise.denoisers.protocol import Denoiser, device_of
 from equipoise.errors import BadInputError, UnknownSiteError, closest
+from equipoise.representation.pooling import POOLABLE
 
 SIDES = ("in", "out")
+# A forward that asks for the value of a number cannot run on fake tensors.
+_NEEDS_VALUES = (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedFakeTensorException,
+)
 _COMPILED_PREFIX = "_orig_mod."
 
 
@@ -34,18 +47,23 @@ class Site:
     calls: int
 
 
-_KNOWN: "weakref.WeakKeyDictionary[nn.Module, tuple[Site, ...]]" = weakref.WeakKeyDictionary()
+# One listing a network, with what it was made of: sample shape and modules.
+_KNOWN: "weakref.WeakKeyDictionary[nn.Module, tuple[object, tuple[Site, ...]]]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def sites(denoiser: Denoiser) -> tuple[Site, ...]:
     """List the sites of a denoiser in the order of a forward; runs no weights."""
     network = denoiser.network
-    if network not in _KNOWN:
-        _KNOWN[network] = _trace(denoiser)
-    return _KNOWN[network]
+    modules = tuple((name, id(module)) for name, module in network.named_modules())
+    made_of = (denoiser.sample_shape, modules)
+    if network not in _KNOWN or _KNOWN[network][0] != made_of:
+        _KNOWN[network] = made_of, _trace(denoiser)
+    return _KNOWN[network][1]
 
 
-def select_sites(denoiser: Denoiser, patterns: Iterable[str]) -> tuple[str, ...]:
+def select_sites(denoiser: Denoiser, patterns: str | Iterable[str]) -> tuple[str, ...]:
     """Resolve names and patterns to site names, in the order of a forward.
 
     Raises:
@@ -54,7 +72,7 @@ def select_sites(denoiser: Denoiser, patterns: Iterable[str]) -> tuple[str, ...]
     """
     names = [site.name for site in sites(denoiser)]
     wanted: set[str] = set()
-    for pattern in patterns:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = [name for name in names if _as_regex(pattern).fullmatch(name)]
         if not matches:
             kind = type(denoiser.network).__name__
@@ -115,10 +133,11 @@ def _trace(denoiser: Denoiser) -> tuple[Site, ...]:
 
     def note(name: str, module: nn.Module, value: object) -> None:
         tensor = first_tensor(value)
-        if tensor is not None:
+        if tensor is not None and tensor.ndim in POOLABLE:
             found.setdefault(name, (type(module).__name__, tuple(tensor.shape[1:])))
             calls[name] = calls.get(name, 0) + 1
 
+    buffers = {name: buffer.clone() for name, buffer in denoiser.network.named_buffers()}
     handles = []
     for name, module in named_modules(denoiser.network).items():
         handles += [
@@ -131,15 +150,25 @@ def _trace(denoiser: Denoiser) -> tuple[Site, ...]:
             module.register_forward_hook(lambda m, _, out, name=name: note(f"{name}:out", m, out)),
         ]
     try:
-        with (
-            uncompiled(denoiser.network),
-            torch.no_grad(),
-            FakeTensorMode(allow_non_fake_inputs=True),
-        ):
-            device = device_of(denoiser)
-            x = torch.zeros((1, *denoiser.sample_shape), device=device)
-            denoiser.denoise(x, torch.ones(1, device=device), denoiser.null_condition(1))
+        with uncompiled(denoiser.network), torch.no_grad():
+            try:
+                with FakeTensorMode(allow_non_fake_inputs=True):
+                    _run_once(denoiser)
+            except _NEEDS_VALUES:
+                found.clear()
+                calls.clear()
+                _run_once(denoiser)
     finally:
         for handle in handles:
             handle.remove()
+        for name, buffer in denoiser.network.named_buffers():
+            if not torch.equal(buffer, buffers[name]):  # a batch norm counts even fake batches
+                buffer.copy_(buffers[name])
     return tuple(Site(name, *found[name], calls[name]) for name in found)
+
+
+def _run_once(denoiser: Denoiser) -> None:
+    """Denoise one blank sample."""
+    device = device_of(denoiser)
+    x = torch.zeros((1, *denoiser.sample_shape), device=device)
+    denoiser.denoise(x, torch.ones(1, device=device), denoiser.null_condition(1))

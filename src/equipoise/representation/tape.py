@@ -11,6 +11,7 @@ forward runs to its end and the tape keeps the latest forward.
 Hooks come off on every exit. The model is not changed.
 """
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,9 +37,13 @@ from equipoise.representation.site import (
 class _StopForward(BaseException):
     """Ends a forward; not an Exception, so that no handler in between swallows it."""
 
-    def __init__(self, owner: "capture") -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__("the last wanted site was captured")
-        self.owner = owner
+        self.network = network
+
+
+# The captures that are open on a network: a forward stops when all of them are complete.
+_OPEN: "weakref.WeakKeyDictionary[nn.Module, list[capture]]" = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,7 @@ class capture(Mapping[str, Tensor]):
         stop: bool = True,
     ) -> None:
         self._network = denoiser.network
-        chosen = [patterns] if isinstance(patterns, str) else patterns
-        self._names = select_sites(denoiser, chosen)
+        self._names = select_sites(denoiser, patterns)
         self._pooling: Pooling = pooling
         self._stop = stop
         self._seen: dict[str, Tensor] = {}
@@ -90,6 +94,9 @@ class capture(Mapping[str, Tensor]):
         with ExitStack() as stack:
             stack.enter_context(uncompiled(self._network))
             modules = named_modules(self._network)
+            open_here = _OPEN.setdefault(self._network, [])
+            open_here.append(self)
+            stack.callback(open_here.pop)  # the innermost closes first
             for handle in self._register(modules):
                 stack.callback(handle.remove)
             self._exits = stack.pop_all()
@@ -102,7 +109,7 @@ class capture(Mapping[str, Tensor]):
         trace: TracebackType | None,
     ) -> bool:
         self._exits.close()
-        stopped = isinstance(error, _StopForward) and error.owner is self
+        stopped = isinstance(error, _StopForward) and error.network is self._network
         if error is None or stopped:
             self._refuse_missing()
         return stopped
@@ -137,9 +144,15 @@ class capture(Mapping[str, Tensor]):
             raise CaptureError(f'The site "{name}" carries no tensor; choose another site.')
         if name in self._seen:
             _refuse_repeated({name: 2})
-        self._seen[name] = pool(tensor.detach(), self._pooling)
-        if self._stop and len(self._seen) == len(self._names):
-            raise _StopForward(self)
+        whole = tensor.detach()
+        pooled = pool(whole, self._pooling)
+        # What is not pooled is copied: a module after the site may work in place.
+        self._seen[name] = pooled.clone() if pooled is whole else pooled
+        if all(tape._is_complete() for tape in _OPEN[self._network]):
+            raise _StopForward(self._network)
+
+    def _is_complete(self) -> bool:
+        return self._stop and len(self._seen) == len(self._names)
 
     def _refuse_missing(self) -> None:
         missing = [name for name in self._names if name not in self._seen]

@@ -30,6 +30,12 @@ VERSION = 1
 ITEM_COLUMNS = ("id", "source", "score", "p_value", "q_value", "verdict", "error")
 
 
+class _Versioned(BaseModel):
+    """The one field that every version of `run.json` has."""
+
+    version: int
+
+
 class RunRecord(BaseModel):
     """The content of `run.json`."""
 
@@ -61,6 +67,8 @@ class Run:
     def read_items(self) -> pa.Table:
         """Read the items of all parts, in the order of the part names."""
         parts = sorted((self.path / "items").glob("*.parquet"))
+        if not parts:
+            raise RunError(f'"{self.path}" holds no items: the run has not come that far.')
         return pa.concat_tables(
             [pq.read_table(part, page_checksum_verification=True) for part in parts]
         )
@@ -100,7 +108,13 @@ def load_run(path: Path) -> Run:
         RunError: when it is no run, is damaged, or was written by a later version.
     """
     try:
-        record = RunRecord.model_validate_json((path / "run.json").read_bytes())
+        content = (path / "run.json").read_bytes()
+        version = _Versioned.model_validate_json(content).version
+        if version > VERSION:  # before the fields, which a later version may have changed
+            raise RunError(
+                f'"{path}" has layout {version}, this equipoise reads up to {VERSION}; upgrade it.'
+            )
+        record = RunRecord.model_validate_json(content)
     except OSError as error:
         raise RunError(
             f'"{path}" is not a run folder: run.json cannot be read ({error.strerror}).'
@@ -109,11 +123,6 @@ def load_run(path: Path) -> Run:
         raise RunError(
             f'"{path}/run.json" is damaged: {error.error_count()} field(s) are wrong.'
         ) from error
-    if record.version > VERSION:
-        raise RunError(
-            f'"{path}" has layout {record.version}, this equipoise reads up to {VERSION}; '
-            "upgrade it."
-        )
     return Run(path, record)
 
 
@@ -128,7 +137,7 @@ def write_items(run: Run, table: pa.Table, *, part: int = 0) -> None:
 
 def write_tensors(run: Run, name: str, arrays: dict[str, np.ndarray]) -> None:
     """Write `tensors/NAME.safetensors`."""
-    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    contiguous = {key: np.require(array, requirements="C") for key, array in arrays.items()}
     write_atomic(run.path / "tensors" / f"{name}.safetensors", save(contiguous))
 
 

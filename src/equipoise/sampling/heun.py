@@ -50,7 +50,6 @@ def build_sigmas(
     return torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)])
 
 
-@torch.no_grad()
 def sample_heun(
     denoiser: Denoiser,
     noise: Float[Tensor, "batch ..."],
@@ -70,14 +69,15 @@ def sample_heun(
     x = noise * float(sigmas[0])
     levels = [float(sigma) for sigma in sigmas]
     for step, (sigma, sigma_next) in enumerate(pairwise(levels)):
-        # Algorithm 1, lines 6-11
-        x0_hat = denoiser.denoise(x, x.new_full((len(x),), sigma), cond)
-        slope = (x - x0_hat) / sigma
-        x_next = x + (sigma_next - sigma) * slope
-        if sigma_next > 0:
-            x0_hat = denoiser.denoise(x_next, x.new_full((len(x),), sigma_next), cond)
-            slope_next = (x_next - x0_hat) / sigma_next
-            x_next = x + (sigma_next - sigma) * (slope + slope_next) / 2
+        with torch.no_grad():  # here and not around the generator, which gives way at each yield
+            # Algorithm 1, lines 6-11
+            x0_hat = denoiser.denoise(x, x.new_full((len(x),), sigma), cond)
+            slope = (x - x0_hat) / sigma
+            x_next = x + (sigma_next - sigma) * slope
+            if sigma_next > 0:
+                x0_hat = denoiser.denoise(x_next, x.new_full((len(x),), sigma_next), cond)
+                slope_next = (x_next - x0_hat) / sigma_next
+                x_next = x + (sigma_next - sigma) * (slope + slope_next) / 2
         x = x_next
         yield SamplerState(step + 1, sigma_next, x, x0_hat, 2 if sigma_next > 0 else 1)
 

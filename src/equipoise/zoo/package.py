@@ -83,7 +83,7 @@ def load_zoo(name: str, folder: Path = MODELS) -> ZooModel:
         BadInputError: when the weights do not fit the recipe.
     """
     recipe = find_recipe(name.removeprefix("zoo:"))
-    card = json.loads((folder / recipe.name / "card.json").read_text())
+    card = read_card(folder / recipe.name)
     recipe = EdmFashionRecipe.model_validate(card["recipe"])
     denoiser = build_denoiser(recipe, card["data_std"])
     load_weights(denoiser, folder / recipe.name / "model.safetensors")
@@ -91,6 +91,17 @@ def load_zoo(name: str, folder: Path = MODELS) -> ZooModel:
     planted = tuple(PlantedImage(**row) for row in card["planted"])
     training_set = build_training_set(pictures["originals"], planted)
     return ZooModel(denoiser, recipe, card, training_set, pictures["held_out"])
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read the card of a packaged model."""
+    path = folder / "card.json"
+    if not path.is_file():
+        raise BadInputError(
+            f'The model in "{folder}" is incomplete: it has no card.json. Install the package '
+            "again, or make the model with `equipoise zoo train`."
+        )
+    return json.loads(path.read_text())
 
 
 def load_weights(denoiser: EdmDenoiser, path: Path) -> None:
