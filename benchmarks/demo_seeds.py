@@ -11,8 +11,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-HEAD = ["seed", "AUROC", "TPR at the threshold", "false positives", "kept", "paper's statistic",
-        "denoising residual", "clean twin", "planted - twin", "grey as negative", "seconds"]  # fmt: skip
+HEAD = [
+    "seed",
+    "AUROC",
+    "TPR at the threshold",
+    "false positives",
+    "kept",
+    "paper's statistic",
+    "denoising residual",
+    "clean twin",
+    "planted - twin",
+    "grey as negative",
+    "seconds",
+]
 
 
 def run_demo(seed: int, folder: Path) -> dict:

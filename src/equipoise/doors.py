@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser
+from equipoise.denoisers import Denoiser, check_device
 from equipoise.detection import (
     Calibration,
     Judgement,
@@ -64,17 +64,6 @@ def load(source: str | Denoiser, *, device: str = "cpu") -> Denoiser:
         )
     check_device(device)
     return load_zoo(source).denoiser.to(device, torch.float32)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch cannot use here."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BadInputError(
-            f'The device "{device}" cannot be used here: {str(error).splitlines()[0]} '
-            'Give "cpu", or "cuda" on a machine that has one.'
-        ) from error
 
 
 def spikiness(

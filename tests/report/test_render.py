@@ -194,7 +194,7 @@ def test_an_incomplete_folder_is_an_error(small, tmp_path, part, damage):
         (target / part).write_bytes((small.path / part).read_bytes()[:100])
     else:
         (target / part).unlink()
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match=r"cannot be read|holds no items"):
         render_report(target)
 
 

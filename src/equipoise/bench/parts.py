@@ -7,7 +7,7 @@ import torch
 
 from equipoise.bench.demo import DemoParts
 from equipoise.bench.fit import load_rivals
-from equipoise.denoisers import Denoiser
+from equipoise.denoisers import Denoiser, check_device
 from equipoise.detection import (
     Calibration,
     Null,
@@ -83,4 +83,5 @@ def _choose_detector(denoiser: Denoiser, shipped: Path) -> Spikiness:
 
 
 def _move(model: ZooModel, device: str) -> ZooModel:
+    check_device(device)
     return replace(model, denoiser=model.denoiser.to(device, torch.float32))

@@ -2,7 +2,13 @@
 
 from equipoise.denoisers.analytic import GaussianDenoiser, IdealDenoiser
 from equipoise.denoisers.edm import EdmDenoiser
-from equipoise.denoisers.protocol import Denoiser, check_finite_weights, device_of, fingerprint
+from equipoise.denoisers.protocol import (
+    Denoiser,
+    check_device,
+    check_finite_weights,
+    device_of,
+    fingerprint,
+)
 from equipoise.denoisers.unet import UNet
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
 
@@ -13,6 +19,7 @@ __all__ = [
     "IdealDenoiser",
     "UNet",
     "WrappedDenoiser",
+    "check_device",
     "check_finite_weights",
     "device_of",
     "fingerprint",

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from equipoise.errors import NonFiniteError
+from equipoise.errors import BadInputError, NonFiniteError
 
 
 @runtime_checkable
@@ -96,3 +96,14 @@ def check_finite_weights(network: nn.Module) -> None:
             f"The weights hold NaN or infinity in {len(bad)} tensor(s): {', '.join(bad[:3])}. "
             "Every weight must be finite; save the checkpoint again from a healthy step."
         )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch cannot use here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(
+            f'The device "{device}" cannot be used here: {str(error).splitlines()[0]} '
+            'Give "cpu", or "cuda" on a machine that has one.'
+        ) from error
