@@ -67,6 +67,7 @@ def evaluate(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
         "partly_content": is_partly_content(twin, difference),
         "paper_statistic": evidence.area(evidence.paper),
         "baselines": {name: evidence.area(s) for name, s in evidence.baselines.items()},
+        "tpr_at_same_fpr": _compare_sensitivities(evidence, calibration.promised),
         "oracle": evidence.area(-outputs.truth.ratio.double().numpy()),
         "with_grey_as_negative": {
             "auroc": evidence.area(evidence.scores, negative=with_grey),
@@ -116,6 +117,29 @@ def _true_positives(evidence: Evidence, calibration: Calibration) -> Estimate:
         np.array(calibration.scores),
         allowed_above=calibration.allowed_above,
     )
+
+
+def _compare_sensitivities(evidence: Evidence, fpr: float) -> dict[str, Estimate]:
+    """Share of copies found by the detector and its two rivals at one false-positive rate.
+
+    The threshold of each is set on the novel outputs at hand, which no detector can do in use:
+    the figures compare, they promise nothing.
+    """
+    novel = evidence.outputs.novel
+    columns = {
+        "spikiness": evidence.scores,
+        "paper_statistic": evidence.paper,
+        "denoising_residual": evidence.baselines["denoising_residual"],
+    }
+    return {
+        name: estimate_sensitivity(
+            column[evidence.positive],
+            evidence.groups,
+            column[novel],
+            allowed_above=int(fpr * novel.sum()),
+        )
+        for name, column in columns.items()
+    }
 
 
 def _false_positives(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:

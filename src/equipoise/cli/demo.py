@@ -15,6 +15,7 @@ DOCUMENT_KEYS = (
     "partly_content",
     "baselines",
     "paper_statistic",
+    "tpr_at_same_fpr",
     "oracle",
     "with_grey_as_negative",
     "labels",
@@ -56,12 +57,17 @@ def demo(
 def _describe(document: dict[str, Any]) -> str:
     fpr, labels = document["fpr"], document["labels"]
     flagged = document["verdicts"].get("memorized", 0)
+    areas = {
+        "spikiness": document["auroc"],
+        "paper_statistic": document["paper_statistic"],
+        **document["baselines"],
+        "clean twin, same images": document["clean_twin_auroc"],
+        "oracle (needs the training set)": document["oracle"],
+    }
+    found = document["tpr_at_same_fpr"]
     rows = [
-        ["spikiness (ours)", show_rate(document["auroc"])],
-        ["the paper's statistic", show_rate(document["paper_statistic"])],
-        *[[name.replace("_", " "), show_rate(r)] for name, r in document["baselines"].items()],
-        ["clean twin, same images", show_rate(document["clean_twin_auroc"])],
-        ["oracle (needs the training set)", show_rate(document["oracle"])],
+        [name.replace("_", " "), show_rate(area), show_rate(found[name]) if name in found else ""]
+        for name, area in areas.items()
     ]
     kept = "kept" if fpr["kept"] else "NOT kept"
     return "\n".join(
@@ -75,7 +81,7 @@ def _describe(document: dict[str, Any]) -> str:
                 * document["partly_content"]
             ),
             "",
-            tabulate(["AUROC", "95 % interval over planted images"], rows),
+            tabulate(["", "AUROC", f"copies found at {fpr['promised']:.0%} FPR"], rows),
             "",
             f"report: {document['report']}   ({document['seconds']:.0f} s)",
         ]
