@@ -39,6 +39,7 @@ def test_every_source_file_has_a_test(name):
 
 
 def test_every_public_name_is_documented_and_can_be_loaded():
+    assert sorted(equipoise._HOMES) == sorted(equipoise.__all__)
     page = (ROOT / "docs" / "reference.md").read_text()
     for name in equipoise.__all__:
         assert getattr(equipoise, name) is not None

@@ -43,7 +43,20 @@ _HOMES = {
     "spikiness": "equipoise.doors",
     "wrap": "equipoise.denoisers",
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    "CalibratedDetector",
+    "Calibration",
+    "Denoiser",
+    "EquipoiseError",
+    "Spikiness",
+    "calibrate",
+    "capture",
+    "load",
+    "load_calibration",
+    "sites",
+    "spikiness",
+    "wrap",
+]
 __version__ = "0.1.0"
 
 

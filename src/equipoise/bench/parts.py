@@ -67,8 +67,6 @@ def calibrate_model(
 
 
 def _generate(model: ZooModel, count: int, seed: int) -> torch.Tensor:
-    if count < 1:
-        raise BadInputError(f"Cannot calibrate on {count} outputs: give --generate 1 or more.")
     sampler = model.recipe.sampler
     sigmas = build_sigmas(
         sampler.steps, sigma_min=sampler.sigma_min, sigma_max=sampler.sigma_max, rho=sampler.rho

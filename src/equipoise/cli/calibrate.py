@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from equipoise.cli.output import Device, Json, Model, emit
+from equipoise.cli.output import Count, Device, Json, Model, emit
 
 
 def calibrate(
     *,
     out: Path,
     model: Model = "zoo:edm-fashion",
-    generate: int | None = None,
+    generate: Count | None = None,
     reference: Path | None = None,
     fpr: float = 0.01,
     seed: int = 0,

@@ -38,6 +38,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except EquipoiseError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OSError as error:
+        sys.stderr.write(f"error: cannot read or write {error.filename}: {error.strerror}\n")
+        return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130

@@ -5,12 +5,12 @@ import sys
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 Model = Annotated[str, Parameter(help='The model: "zoo:NAME".')]
 Device = Annotated[str, Parameter(help='Where the model computes: "cpu" or "cuda".')]
-
-ZOO_PREFIX = "zoo:"
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 def emit(document: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - any JSON value

@@ -3,15 +3,15 @@
 from datetime import datetime
 from pathlib import Path
 
-from equipoise.cli.output import Device, Json, Model, emit, show_rate, tabulate
+from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate, tabulate
 
 
 def sweep(
     *,
     model: Model = "zoo:edm-fashion",
-    num_samples: int = 1500,
+    num_samples: Count = 1500,
     seed: int = 0,
-    top: int = 12,
+    top: Count = 12,
     out: Path | None = None,
     device: Device = "cpu",
     as_json: Json = False,

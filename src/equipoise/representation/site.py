@@ -10,7 +10,7 @@ for the value of a number (a timestep turned into an index) is run once on a bla
 
 import re
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -113,9 +113,9 @@ def first_tensor(value: object) -> Tensor | None:
     """Return the tensor a module takes or gives: itself, or the first of a tuple or mapping."""
     if isinstance(value, Tensor):
         return value
-    items = value.values() if isinstance(value, dict) else value
-    if isinstance(items, (tuple, list)) or isinstance(value, dict):
-        return next((item for item in items if isinstance(item, Tensor)), None)  # type: ignore[union-attr]
+    items = tuple(value.values()) if isinstance(value, Mapping) else value
+    if isinstance(items, (tuple, list)):
+        return next((item for item in items if isinstance(item, Tensor)), None)
     return None
 
 
