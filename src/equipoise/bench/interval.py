@@ -89,7 +89,8 @@ def estimate_sensitivity(
 def exact_rate(hits: int, n: int) -> Estimate:
     """Return a rate with its exact binomial interval (Clopper and Pearson)."""
     interval = stats.binomtest(hits, n).proportion_ci(LEVEL, method="exact")
-    return {"value": hits / n, "low": float(interval.low), "high": float(interval.high), "n": n}
+    low, high = float(interval.low), float(interval.high)
+    return {"value": hits / n, "low": low, "high": high, "n": n, "groups": n}
 
 
 def compare_pairs(copies: Copies, negatives: Negatives) -> Float64[np.ndarray, "copy negative"]:

@@ -148,7 +148,6 @@ def _false_positives(evidence: Evidence, calibration: Calibration) -> dict[str, 
     allowed = calibration.allowed_false_positives(int(rate["n"] or 0))
     hits = int(((evidence.verdicts == "memorized") & evidence.outputs.novel).sum())
     return rate | {
-        "groups": rate["n"],
         "promised": calibration.promised,
         "n_calibration": calibration.n,
         "interval_kind": "exact binomial (Clopper-Pearson), 95 %",

@@ -37,7 +37,7 @@ def sweep(
     document = results | {"cells": results["cells"][:top], "run": str(run.path)}
     rows = [
         [
-            " + ".join(cell["sites"]),
+            _name_sites(cell["sites"]),
             f"{cell['sigma']:.3g}",
             cell["pooling"],
             cell["statistic"] + (" scaled" if cell["scaled_units"] else ""),
@@ -52,8 +52,12 @@ def sweep(
         [
             tabulate(head, rows),
             "",
-            f"chosen: {' + '.join(results['chosen']['sites'])}",
+            f"chosen: {', '.join(results['chosen']['sites'])}",
             f"AUROC {show_rate(results['auroc'])} on copies of images it was not chosen on",
         ]
     )
     emit(document, text, as_json=as_json)
+
+
+def _name_sites(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"the {len(names)} default sites together"
