@@ -52,12 +52,6 @@ class NonFiniteError(EquipoiseError):
     slug = "non-finite"
 
 
-class MissingExtraError(EquipoiseError):
-    """An optional package is needed; the message holds the exact command that installs it."""
-
-    slug = "missing-extra"
-
-
 class RunError(EquipoiseError):
     """A run folder is missing, unfinished, locked, or of another kind or version."""
 

@@ -49,13 +49,13 @@ def run_sweep(model: ZooModel, folder: Path, *, seed: int, num_samples: int) -> 
         for cell in cells
     ]
     ranked = sorted(described, key=lambda row: -row["selection_auroc"])
-    winner = max(cells, key=lambda cell: abs(_cut(cell, chosen_on).auroc(planted) - 0.5))
-    signed = best.detector.sign * winner.scores[reported_on].numpy()
+    scores = best.detector.sign * cells[best.index].scores
+    signed = scores[reported_on].numpy()
     is_copy = (other_planted >= 0).numpy()
     groups = outputs.nearest[rows.report_copies]
     area = estimate_auroc(signed[is_copy], groups, signed[~is_copy])
     everything = np.concatenate([selected, reported])
-    write_items(run, _build_items(outputs, everything, best.detector.sign * winner.scores))
+    write_items(run, _build_items(outputs, everything, scores))
     results = {
         "chosen": best.detector.describe(),
         "selection_auroc": best.auroc,

@@ -42,10 +42,11 @@ class SweepCell:
 
 @dataclass(frozen=True)
 class ChosenCell:
-    """The detector a sweep chose, and its AUROC on the items it was chosen on."""
+    """The detector a sweep chose, its AUROC on the items it was chosen on, and its place."""
 
     detector: Spikiness
     auroc: float
+    index: int
 
 
 def sweep_cells(
@@ -134,7 +135,7 @@ def choose_cell(cells: Sequence[SweepCell], planted: Int[Tensor, " case"]) -> Ch
     best = max(range(len(cells)), key=lambda i: abs(areas[i] - 0.5))
     sign = 1 if areas[best] >= 0.5 else -1
     detector = cells[best].detector.model_copy(update={"sign": sign})
-    return ChosenCell(detector, max(areas[best], 1 - areas[best]))
+    return ChosenCell(detector, max(areas[best], 1 - areas[best]), best)
 
 
 def _measure_cells(
