@@ -8,6 +8,7 @@
         model.denoise(x, sigma)
     detector = eq.calibrate(model, reference_images, fpr=0.01)
     judgement = detector(images)
+    run = eq.audit(model, "generated/", detector, out="runs/today")
 
 Names are loaded when they are first used: importing the package imports no torch.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from equipoise.detection import Spikiness as Spikiness
     from equipoise.detection import load_calibration as load_calibration
     from equipoise.doors import CalibratedDetector as CalibratedDetector
+    from equipoise.doors import audit as audit
     from equipoise.doors import calibrate as calibrate
     from equipoise.doors import load as load
     from equipoise.doors import spikiness as spikiness
@@ -35,6 +37,7 @@ _HOMES = {
     "Denoiser": "equipoise.denoisers",
     "EquipoiseError": "equipoise.errors",
     "Spikiness": "equipoise.detection",
+    "audit": "equipoise.doors",
     "calibrate": "equipoise.doors",
     "capture": "equipoise.representation",
     "load": "equipoise.doors",
@@ -49,6 +52,7 @@ __all__ = [
     "Denoiser",
     "EquipoiseError",
     "Spikiness",
+    "audit",
     "calibrate",
     "capture",
     "load",

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from equipoise.auditing.job import Audit, run_audit
+from equipoise.auditing.pile import FolderPile
 from equipoise.denoisers import Denoiser, check_device
 from equipoise.detection import (
     Calibration,
@@ -20,6 +23,8 @@ from equipoise.detection import (
 )
 from equipoise.errors import BadInputError
 from equipoise.images import content_ids, quantize
+from equipoise.report import render_report
+from equipoise.runs import Run
 from equipoise.zoo.package import load_zoo
 
 ZOO_PREFIX = "zoo:"
@@ -113,3 +118,47 @@ def calibrate(
         chosen, model, scores.values, quantize(reference), fpr=fpr, null=null
     )
     return CalibratedDetector(model, calibration)
+
+
+def audit(
+    model: Denoiser,
+    images: str | Path,
+    detector: CalibratedDetector,
+    *,
+    out: str | Path,
+    training: str | Path | None = None,
+    held_out: str | Path | None = None,
+) -> Run:
+    """Score a pile of images, say how many are copies, and write a report.
+
+    The same call on the same run folder goes on where it was stopped.
+
+    Args:
+        model: The model.
+        images: Folder (with all its folders), list of paths (.txt), or one picture.
+        detector: Detector calibrated on this model.
+        out: Run folder.
+        training: Training images: flagged items are shown beside the nearest.
+        held_out: Images the model never saw: with `training`, the whole model is tested.
+
+    Returns:
+        The finished run; `run.record.results` holds the answers, `run.read_items()` the rows,
+        and `report.html` in its folder the page.
+
+    Raises:
+        BadInputError: when not one image can be read.
+        CalibrationError: when the detector was calibrated on another model.
+        RunError: when the folder holds another run, or another process is writing it.
+    """
+    asked = Audit(
+        model=model,
+        name=type(model).__name__,
+        calibration=detector.calibration,
+        calibration_name="given",
+        pile=FolderPile(Path(images), model.sample_shape),
+        training=None if training is None else Path(training),
+        held_out=None if held_out is None else Path(held_out),
+    )
+    run = run_audit(asked, Path(out))
+    render_report(run.path)
+    return run

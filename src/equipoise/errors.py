@@ -22,6 +22,16 @@ class BadInputError(EquipoiseError):
     slug = "bad-input"
 
 
+class UnreadablePictureError(BadInputError):
+    """A file is no picture of an allowed format, is damaged, or is too large."""
+
+    slug = "unreadable-picture"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = message if reason is None else reason
+
+
 class UnknownSiteError(EquipoiseError):
     """No module of the network has the wanted name, or no name matches the glob."""
 

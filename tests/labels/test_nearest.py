@@ -4,9 +4,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from equipoise.errors import BadInputError
-from equipoise.labels import NEIGHBOURS, NearestLabels, label_by_nearest, nearest
+from equipoise.images import content_ids
+from equipoise.labels import (
+    NEIGHBOURS,
+    NearestLabels,
+    NearestSearch,
+    label_by_nearest,
+    nearest,
+)
 
 
 def pictures_of(count, shape=(1, 6, 6), *, seed=0):
@@ -190,3 +199,81 @@ def test_the_order_of_the_training_pictures_does_not_matter(training, samples):
     torch.testing.assert_close(one.ratio, other.ratio)
     assert torch.equal(one.nearest, other.nearest)
     assert len({*itertools.chain(one.nearest.tolist())}) > 5
+
+
+def test_a_sample_on_many_training_images_is_a_copy():
+    pictures = pictures_of(1).repeat(60, 1, 1, 1)
+    found = label_by_nearest(pictures[:1], pictures, torch.arange(60))  # 0 / 0 by the formula
+    assert found.ratio.tolist() == [0]
+    assert found.names() == ["copy"]
+
+
+def search(samples, pictures, cuts):
+    found = NearestSearch(samples)
+    for part in torch.tensor_split(pictures, sorted(cuts)):
+        found.add(part, content_ids(part))
+    return found.finish()
+
+
+def assert_same(one, other):
+    torch.testing.assert_close(one.ratio, other.ratio, rtol=1e-12, atol=0)
+    assert torch.equal(one.nearest, other.nearest)
+    assert torch.equal(one.picture, other.picture)
+
+
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(0, 63), max_size=8))
+def test_streamed_pictures_give_the_labels_of_a_set_in_memory(training, samples, cuts):
+    pictures, _ = training
+    assert_same(
+        search(samples, pictures, cuts), label_by_nearest(samples, pictures, torch.arange(63))
+    )
+
+
+def test_streamed_chunks_of_samples_do_not_matter(training, samples, monkeypatch):
+    pictures, _ = training
+    whole = search(samples, pictures, [20])
+    monkeypatch.setattr(nearest, "CHUNK", 7)
+    assert_same(search(samples, pictures, [20]), whole)
+
+
+def test_repeated_and_mirrored_pictures_are_one_neighbour_of_a_search(training, samples):
+    pictures, _ = training
+    alone = search(samples, pictures, [])
+    crowd = torch.cat([pictures, pictures[:30].flip(-1), pictures, pictures[5:9]])
+    for cuts in ([], [63], [10, 70, 99]):
+        assert_same(search(samples, crowd, cuts), alone)
+    # in another order the positions are those of the first of each
+    ahead = torch.cat([pictures[:3].flip(-1), pictures])
+    found = search(samples, ahead, [2, 30])
+    torch.testing.assert_close(found.ratio, alone.ratio)
+    expected = [i if i < 3 else i + 3 for i in alone.nearest.tolist()]
+    assert found.nearest.tolist() == expected
+
+
+def test_equal_ids_are_one_neighbour_of_a_search():
+    pictures, sample = pictures_of(70), pictures_of(1, seed=9)
+    found = NearestSearch(sample)
+    found.add(pictures, [str(max(0, i - 10)) for i in range(70)])  # the first eleven share one
+    kept = torch.cat([pictures[:1], pictures[11:]])
+    expected = label_by_nearest(sample, kept, torch.arange(60))
+    torch.testing.assert_close(found.finish().ratio, expected.ratio)
+
+
+def test_a_search_refuses_too_few_different_pictures():
+    pictures = pictures_of(NEIGHBOURS)
+    crowd = torch.cat([pictures, pictures, pictures.flip(-1)])
+    with pytest.raises(BadInputError, match=r"with 50 training images.*more than 50"):
+        search(pictures_of(2, seed=9), crowd, [7])
+    one_more = torch.cat([crowd, pictures_of(1, seed=4)])
+    assert search(pictures_of(2, seed=9), one_more, [7]).ratio.isfinite().all()
+
+
+def test_a_search_without_samples_finds_nothing():
+    assert search(pictures_of(0), pictures_of(60), [7]).names() == []
+
+
+def test_a_search_keeps_no_more_than_the_neighbours_of_the_rule():
+    found = NearestSearch(pictures_of(3, seed=9))
+    found.add(pictures_of(300), content_ids(pictures_of(300)))
+    assert found._smallest.shape == (3, NEIGHBOURS + 1)

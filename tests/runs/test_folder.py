@@ -1,6 +1,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 from datetime import UTC, datetime
 
@@ -13,8 +14,12 @@ from equipoise.runs import (
     ITEM_COLUMNS,
     Run,
     build_provenance,
+    check_run,
     finish_run,
+    list_runs,
     load_run,
+    locate_part,
+    resume_run,
     start_run,
     write_items,
     write_tensors,
@@ -87,8 +92,9 @@ def test_a_flipped_byte_in_the_items_is_noticed(run):
     content = bytearray(path.read_bytes())
     content[60] ^= 1
     path.write_bytes(content)
-    with pytest.raises(OSError, match=r"(?i)crc|checksum|corrupt"):
+    with pytest.raises(RunError, match="damaged") as caught:
         run.read_items()
+    assert re.search("(?i)crc|checksum|corrupt", str(caught.value.__cause__))
 
 
 def test_items_of_a_write_that_failed_are_not_read(run, monkeypatch):
@@ -218,3 +224,60 @@ def test_provenance_says_when_where_and_with_what():
     assert found["machine"]
     assert found["processor"]
     assert all(isinstance(value, str) for value in found.values())
+
+
+def resume(path, **spec):
+    return resume_run(path, kind="audit", spec={"sigma": 0.1, "sites": ("a:in",)} | spec,
+                      provenance={})  # fmt: skip
+
+
+def test_a_run_of_the_same_spec_is_gone_on_with(tmp_path):
+    first = resume(tmp_path / "run")
+    write_items(first, build_items(["x"]))
+    again = resume(tmp_path / "run")
+    assert again.record == first.record
+    assert again.list_parts() == [locate_part(first, 0)]
+
+
+def test_another_spec_or_kind_is_refused_and_named(tmp_path):
+    resume(tmp_path / "run")
+    with pytest.raises(RunError, match="seed, sigma differ"):
+        resume(tmp_path / "run", sigma=0.2, seed=1)
+    with pytest.raises(RunError, match="kind"):
+        resume_run(tmp_path / "run", kind="demo", spec={"sigma": 0.1, "sites": ["a:in"]},
+                   provenance={})  # fmt: skip
+
+
+def test_changed_missing_and_unknown_files_are_told(run):
+    for part in range(3):
+        write_items(run, build_items([str(part)]), part=part)
+    with pytest.raises(RunError, match="running"):
+        check_run(run.path)
+    finish_run(run, results={}, cost={})
+    assert set(check_run(run.path).values()) == {"ok"}
+    names = [f"items/part-{part:06d}.parquet" for part in range(4)]
+    content = bytearray((run.path / names[0]).read_bytes())
+    content[len(content) // 2] ^= 1
+    (run.path / names[0]).write_bytes(content)
+    (run.path / names[1]).unlink()
+    shutil.copy(run.path / names[2], run.path / names[3])
+    expected = dict(zip(names, ["changed", "missing", "ok", "unknown"], strict=True))
+    assert check_run(run.path) == expected
+
+
+def test_runs_are_listed_and_a_damaged_neighbour_hides_none(tmp_path):
+    for name in ("b", "a", "damaged"):
+        start(tmp_path / name)
+    (tmp_path / "damaged" / "run.json").write_text("{")
+    (tmp_path / "no run").mkdir()
+    assert [run.path.name for run in list_runs(tmp_path)] == ["a", "b"]
+    with pytest.raises(RunError, match="not a folder"):
+        list_runs(tmp_path / "nowhere")
+
+
+def test_chosen_columns_are_read_and_damage_is_told(run):
+    write_items(run, build_items(["x", "y"]))
+    assert run.read_items(["id", "extra"]).column_names == ["id", "extra"]
+    locate_part(run, 0).write_bytes(b"damaged")
+    with pytest.raises(RunError, match="damaged"):
+        run.read_items()

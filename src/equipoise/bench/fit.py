@@ -9,7 +9,9 @@ The outputs are split once:
   every baseline.
 - calibration: the novel outputs that remain. They set the threshold.
 
-Copies of the *report* half are never looked at; the demo reports on them, from fresh seeds.
+Nothing is chosen on copies of the *report* half. Their scores are written into the calibration as
+known copies, so that an audit knows what share of copies it finds; the demo reports on that half
+from fresh seeds.
 """
 
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from equipoise.bench.baselines import DenoisingResidual, score_pictures
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.detection import (
     Calibration,
+    KnownCopies,
     Spikiness,
     SweepCell,
     calibrate_scores,
@@ -100,6 +103,7 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
     chosen = choose_cell([cell for cell in cells if cell.detector.sites == joined], planted)
     paper = choose_cell([cell for cell in cells if is_paper_recipe(cell.detector)], planted)
     calibrated = _pick(outputs, remaining)
+    copied = _score_copies(model, chosen.detector, outputs)
     scores = chosen.detector.score(model.denoiser, as_unit(calibrated.pictures), calibrated.ids)
     calibration = calibrate_scores(
         chosen.detector, model.denoiser, scores.values, calibrated.pictures,
@@ -111,6 +115,7 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
             "novel": int((planted < 0).sum()),
             "cells": len(cells),
         },
+        copies=copied,
     )  # fmt: skip
     rivals = Rivals(
         paper=paper.detector,
@@ -157,6 +162,22 @@ class _Part:
 
 def _pick(outputs: LabelledOutputs, rows: np.ndarray) -> _Part:
     return _Part(outputs.pictures[torch.from_numpy(rows)], [outputs.ids[row] for row in rows])
+
+
+def _score_copies(
+    model: ZooModel, detector: Spikiness, outputs: LabelledOutputs
+) -> tuple[KnownCopies, ...]:
+    """Score the copies of the report half, image by image."""
+    rows = np.flatnonzero(outputs.copies_of("report"))
+    if not len(rows):
+        return ()
+    part = _pick(outputs, rows)
+    scores = detector.score(model.denoiser, as_unit(part.pictures), part.ids).values
+    images = outputs.nearest[rows]
+    return tuple(
+        KnownCopies(image=int(image), scores=tuple(scores[images == image].tolist()))
+        for image in np.unique(images)
+    )
 
 
 def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,8 +1,9 @@
 """`equipoise calibrate`: a threshold for a false-positive rate."""
 
 from pathlib import Path
+from typing import Any
 
-from equipoise.cli.output import Count, Device, Json, Model, emit
+from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate
 
 
 def calibrate(
@@ -11,6 +12,7 @@ def calibrate(
     model: Model = "zoo:edm-fashion",
     generate: Count | None = None,
     reference: Path | None = None,
+    training: Path | None = None,
     fpr: float = 0.01,
     seed: int = 0,
     device: Device = "cpu",
@@ -25,30 +27,47 @@ def calibrate(
         out: Calibration file to write.
         generate: Calibrate on this many fresh outputs of the model.
         reference: Calibrate on the pictures in this folder, which the model has not memorized.
+        training: Training images: with --generate, copies and doubtful outputs are left out.
         fpr: Promised false-positive rate; needs at least 1/fpr - 1 pictures.
         seed: Seed of the fresh outputs.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.bench.parts import calibrate_model
+    from equipoise.auditing.reference import calibrate_model
 
-    calibration = calibrate_model(
-        model, generate=generate, reference=reference, fpr=fpr, seed=seed, device=device
-    )
+    found = calibrate_model(
+        model, generate=generate, reference=reference, training=training, fpr=fpr, seed=seed,
+        device=device,
+    )  # fmt: skip
+    calibration = found.calibration
     calibration.save(out)
     low, high = calibration.achieved()
+    sensitivity = calibration.sensitivity()
     document = {
         "calibration": str(out),
         "null": calibration.null,
         "n": calibration.n,
+        "failed": found.failed,
+        "left_out": found.left_out,
         "promised": fpr,
         "achieved": {"low": low, "high": high},
+        "sensitivity": sensitivity.describe() if sensitivity else None,
         "threshold": calibration.threshold,
         "detector": calibration.detector.model_dump(),
         "fingerprint": calibration.fingerprint,
     }
-    text = (
-        f"{out}: memorized from {calibration.threshold:.6g} up, fitted on {calibration.n} items "
-        f"({calibration.null}).\nPromised false-positive rate {fpr:g}; on such items it lies "
-        f"between {low:.3g} and {high:.3g} (95 %)."
-    )
-    emit(document, text, as_json=as_json)
+    emit(document, _describe(document), as_json=as_json)
+
+
+def _describe(document: dict[str, Any]) -> str:
+    achieved, sensitivity = document["achieved"], document["sensitivity"]
+    lines = [
+        f"{document['calibration']}: memorized from {document['threshold']:.6g} up, fitted on "
+        f"{document['n']} items ({document['null']}).",
+        f"Promised false-positive rate {document['promised']:g}; on such items it lies between "
+        f"{achieved['low']:.3g} and {achieved['high']:.3g} (95 %).",
+    ]
+    if sensitivity:
+        lines.append(f"Known copies at or above the threshold: {show_rate(sensitivity)}.")
+    lines += [f"left out: {count} {label}" for label, count in document["left_out"].items()]
+    lines += [f"not read: {source!r}: {why}" for source, why in document["failed"].items()]
+    return "\n".join(lines)

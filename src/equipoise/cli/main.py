@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
+from equipoise.cli.audit import audit
 from equipoise.cli.calibrate import calibrate
 from equipoise.cli.demo import demo
+from equipoise.cli.duplicates import duplicates
+from equipoise.cli.runs import report, runs
 from equipoise.cli.sites import sites
 from equipoise.cli.sweep import sweep
 from equipoise.cli.zoo import zoo
@@ -24,8 +27,9 @@ app = App(
     error_console=Console(stderr=True),
     result_action="return_value",
 )
-for command in (demo, calibrate, sites, sweep):
+for command in (demo, audit, calibrate, duplicates, sites, sweep, report):
     app.command(command)
+app.command(runs)
 app.command(zoo)
 
 
@@ -42,6 +46,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: cannot read or write {error.filename}: {error.strerror}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
+        sys.stderr.write("stopped; an audit goes on with the same command and --out\n")
         return 130
     return 0

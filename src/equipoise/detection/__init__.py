@@ -11,6 +11,7 @@ from equipoise.detection.calibration import (
     q_values,
 )
 from equipoise.detection.draws import DEFAULT_BATCH, Precision, Scores, Stopwatch, score_draws
+from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.spikiness import (
     DEFAULT_DRAWS,
     Detector,
@@ -33,9 +34,11 @@ __all__ = [
     "ChosenCell",
     "Detector",
     "Judgement",
+    "KnownCopies",
     "Null",
     "Precision",
     "Scores",
+    "Sensitivity",
     "Spikiness",
     "Stopwatch",
     "SweepCell",
@@ -46,6 +49,7 @@ __all__ = [
     "choose_cell",
     "judge",
     "load_calibration",
+    "measure_sensitivity",
     "q_values",
     "score_draws",
     "sweep_cells",

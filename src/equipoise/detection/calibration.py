@@ -29,6 +29,7 @@ from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser, fingerprint
 from equipoise.detection.draws import Scores
+from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.spikiness import Spikiness
 from equipoise.errors import CalibrationError
 from equipoise.images import find_outside, measure_domain
@@ -60,6 +61,8 @@ class Calibration(BaseModel):
     """Range of simple features over the calibration items; outside it nothing is cleared."""
     selection: dict[str, float | int | str] = {}
     """How site, sigma, statistic and sign were chosen; empty when nothing was chosen."""
+    copies: tuple[KnownCopies, ...] = ()
+    """Scores of known copies that nothing was chosen on; empty where no truth is known."""
 
     @property
     def n(self) -> int:
@@ -91,6 +94,10 @@ class Calibration(BaseModel):
         tail = (1 - level) / 2
         low, high = stats.betabinom.ppf([tail, 1 - tail], novel, k + 1, self.n - k)
         return int(low), int(high)
+
+    def sensitivity(self) -> Sensitivity | None:
+        """Share of the known copies that this threshold finds; None where none are known."""
+        return measure_sensitivity(self.copies, self.threshold)
 
     def p_values(self, scores: Float64[Tensor, " case"]) -> Float64[Tensor, " case"]:
         """Conformal p-value of every score."""
@@ -134,6 +141,7 @@ def calibrate_scores(
     fpr: float,
     null: Null,
     selection: dict[str, float | int | str] | None = None,
+    copies: tuple[KnownCopies, ...] = (),
 ) -> Calibration:
     """Set the threshold for a false-positive rate from the scores of non-memorized items.
 
@@ -145,6 +153,7 @@ def calibrate_scores(
         fpr: Wanted false-positive rate, between 1/(n+1) and 1.
         null: What the items are.
         selection: How the detector was chosen, for the record.
+        copies: Scores of known copies, made by the same detector and model.
 
     Raises:
         CalibrationError: when the rate is finer than n items can promise.
@@ -158,7 +167,7 @@ def calibrate_scores(
     return Calibration(
         detector=detector, fingerprint=fingerprint(denoiser), null=null, promised=fpr,
         scores=tuple(sorted(scores.tolist())), domain=measure_domain(pictures),
-        selection=selection or {},
+        selection=selection or {}, copies=copies,
     )  # fmt: skip
 
 

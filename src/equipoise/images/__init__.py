@@ -1,4 +1,4 @@
-"""Pictures: reading, identity, simple features, domain."""
+"""Pictures: listing, reading, identity, simple features, domain."""
 
 from equipoise.images.domain import (
     DOMAIN_FEATURES,
@@ -11,21 +11,29 @@ from equipoise.images.domain import (
     total_variation,
 )
 from equipoise.images.identity import as_unit, content_id, content_ids, quantize
-from equipoise.images.reading import read_folder, read_picture
+from equipoise.images.listing import SUFFIXES, Entry, Listing, list_pictures, show_path
+from equipoise.images.reading import FORMATS, RULE, Picture, read_picture
 
 __all__ = [
     "DOMAIN_FEATURES",
     "FEATURES",
+    "FORMATS",
+    "RULE",
+    "SUFFIXES",
+    "Entry",
+    "Listing",
+    "Picture",
     "as_unit",
     "content_id",
     "content_ids",
     "find_outside",
     "jpeg_size",
+    "list_pictures",
     "measure_domain",
     "pixel_mean",
     "pixel_variance",
     "quantize",
-    "read_folder",
     "read_picture",
+    "show_path",
     "total_variation",
 ]

@@ -6,8 +6,12 @@ with `d_j` the Euclidean pixel distances to the training images in ascending ord
 its planted variants and all their mirror images count as **one** neighbour at the smallest of
 their distances. Below 1/3 an output is a copy, above 0.6 it is novel, between is the grey zone.
 
-The ratio has no unit and does not depend on the range of the pixels. It needs the training set:
-it defines the truth, and is no rival of a detector.
+The ratio has no unit and does not depend on the range of the pixels; at distance 0 it is 0, also
+where the mean is. It needs the training set: it defines the truth, and is no rival of a detector.
+
+`label_by_nearest` has the training set in memory and is told which pictures belong together;
+`NearestSearch` sees it once, chunk by chunk, and takes pictures that are equal or mirror images
+for one. Near duplicates in a training set: `duplicates.py`.
 
 References:
     On Memorization in Diffusion Models (Gu et al., 2023): the 1/3 rule | arXiv 2310.02664
@@ -15,6 +19,8 @@ References:
     neighbours | arXiv 2301.13188
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,32 +69,125 @@ def label_by_nearest(
     Raises:
         BadInputError: when there are too few training images for the mean over neighbours.
     """
-    num_images = len(group.unique())
-    if num_images <= NEIGHBOURS:
-        raise BadInputError(
-            f"Cannot label with {num_images} training images: the rule needs more than "
-            f"{NEIGHBOURS}, the neighbours it takes the mean over."
-        )
+    _check_number(len(group.unique()))
     num_groups = int(group.max()) + 1
-    both = torch.cat([pictures, pictures.flip(-1)]).flatten(1).double()
+    both = _with_mirrors(pictures)
     owner = torch.cat([group, group])
     chunks = [
-        _label_chunk(chunk.flatten(1).double(), both, owner, num_groups)
-        for chunk in samples.split(CHUNK)
+        _label_chunk(_as_rows(chunk), both, owner, num_groups) for chunk in samples.split(CHUNK)
     ]
     ratio, nearest, picture = (torch.cat(parts) for parts in zip(*chunks, strict=True))
     return NearestLabels(ratio, nearest, picture % len(pictures))
 
 
+class NearestSearch:
+    """Nearest training images of fixed samples, while the training pictures stream by.
+
+    Every picture is an image of its own, except that equal pictures, pictures of one id and
+    mirror images are one. A sample needs memory for `NEIGHBOURS + 1` distances, a picture for the
+    hashes by which it is known again.
+    """
+
+    def __init__(self, samples: UInt8[Tensor, "case channel height width"]) -> None:
+        self._samples = _as_rows(samples)
+        self._smallest = torch.full(
+            (len(samples), NEIGHBOURS + 1), torch.inf, dtype=torch.float64, device=samples.device
+        )
+        self._nearest = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
+        self._seen: set[str | bytes] = set()
+        self._num_images = 0
+        self._num_pictures = 0
+
+    def add(
+        self, pictures: UInt8[Tensor, "picture channel height width"], ids: Sequence[str]
+    ) -> None:
+        """Compare the samples with the next pictures of the training set.
+
+        Args:
+            pictures: Training pictures, of the shape of the samples.
+            ids: One a picture; equal ids are equal pictures.
+        """
+        assert len(pictures) == len(ids)
+        rows = self._take_new(pictures, ids)
+        position = self._num_pictures + torch.tensor(rows, dtype=torch.long)
+        self._num_pictures += len(pictures)
+        self._num_images += len(rows)
+        if rows:
+            self._compare(pictures[rows], position.to(pictures.device))
+
+    def finish(self) -> NearestLabels:
+        """Return the ratios; `nearest` and `picture` are positions in the order of the stream.
+
+        Raises:
+            BadInputError: when there are too few training images for the mean over neighbours.
+        """
+        _check_number(self._num_images)
+        return NearestLabels(_apply_rule(self._smallest), self._nearest, self._nearest)
+
+    def _take_new(self, pictures: Tensor, ids: Sequence[str]) -> list[int]:
+        """Return the rows of the pictures that were not seen before, and remember them."""
+        rows = []
+        for row, names in enumerate(zip(ids, name_images(pictures), strict=True)):
+            if self._seen.isdisjoint(names):
+                rows.append(row)
+            self._seen.update(names)
+        return rows
+
+    def _compare(self, pictures: Tensor, position: Tensor) -> None:
+        both = _with_mirrors(pictures)
+        for chunk in torch.arange(len(self._samples)).split(CHUNK):
+            distance = torch.cdist(self._samples[chunk], both)  # (case, 2 picture)
+            distance = distance.unflatten(1, (2, len(pictures))).amin(dim=1)  # (case, picture)
+            closest, place = distance.min(dim=1)
+            # Strictly closer: of pictures at one distance the first of the stream stays.
+            closer = closest < self._smallest[chunk, 0]
+            self._nearest[chunk] = torch.where(closer, position[place], self._nearest[chunk])
+            every = torch.cat([self._smallest[chunk], distance], dim=1)
+            self._smallest[chunk] = every.topk(NEIGHBOURS + 1, dim=1, largest=False).values
+
+
+def name_images(pictures: UInt8[Tensor, "picture channel height width"]) -> list[bytes]:
+    """Hash every picture so that equal pictures and mirror images have one name."""
+    shape = str(tuple(pictures.shape[1:])).encode()
+    straight, mirrored = (p.cpu().contiguous().numpy() for p in (pictures, pictures.flip(-1)))
+    pairs = zip(straight, mirrored, strict=True)
+    return [
+        hashlib.blake2b(shape + min(one.tobytes(), other.tobytes()), digest_size=16).digest()
+        for one, other in pairs
+    ]
+
+
 def _label_chunk(
     samples: Tensor, pictures: Tensor, owner: Tensor, num_groups: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    # Sums of products of pixels are whole numbers, exact in float64 (float32 ends at 256 px).
     distance = torch.cdist(samples, pictures)  # (case, picture)
     by_group = distance.new_full((len(samples), num_groups), torch.inf)
     by_group.scatter_reduce_(1, owner.expand_as(distance), distance, "amin")
     smallest = by_group.topk(NEIGHBOURS + 1, dim=1, largest=False)
-    ratio = smallest.values[:, 0] / smallest.values[:, 1:].mean(dim=1)
     nearest = smallest.indices[:, 0]
     own = distance.masked_fill(owner != nearest[:, None], torch.inf)
-    return ratio, nearest, own.argmin(dim=1)
+    return _apply_rule(smallest.values), nearest, own.argmin(dim=1)
+
+
+def _as_rows(pictures: Tensor) -> Tensor:
+    # Sums of products of pixels are whole numbers, exact in float64 (float32 ends at 256 px).
+    return pictures.flatten(1).double()
+
+
+def _with_mirrors(pictures: Tensor) -> Tensor:
+    return _as_rows(torch.cat([pictures, pictures.flip(-1)]))
+
+
+def _apply_rule(smallest: Tensor) -> Tensor:
+    """Return the ratio for the `NEIGHBOURS + 1` smallest distances, in ascending order."""
+    nearest = smallest[:, 0]
+    ratio = nearest / smallest[:, 1:].mean(dim=1)
+    return ratio.where(nearest > 0, 0.0)
+
+
+def _check_number(num_images: int) -> None:
+    if num_images <= NEIGHBOURS:
+        raise BadInputError(
+            f"Cannot label with {num_images} training images: the rule needs more than "
+            f"{NEIGHBOURS}, the neighbours it takes the mean over."
+        )

@@ -2,7 +2,7 @@
 
 A page is a pure function of the run folder: rendered twice it is the same bytes. It asks for
 nothing from outside and runs no script; its content security policy forbids both. What a page of
-one kind says is in the file of that kind (`demo.py`) and in `templates/KIND.html.j2`.
+one kind says is in the file of that kind (`demo.py`, `audit.py`) and in `templates/KIND.html.j2`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +12,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from equipoise.errors import RunError
+from equipoise.report.audit import build_audit
 from equipoise.report.demo import build_demo
 from equipoise.report.wording import FILTERS, place
 from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
-PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {"demo": build_demo}
+PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
+    "audit": build_audit, "demo": build_demo,
+}  # fmt: skip
 """For each kind of run, what builds the values of its template."""
 
 

@@ -78,6 +78,20 @@ def format_title(name: object) -> str:
     return words[:1].upper() + words[1:]
 
 
+def format_visible(text: object) -> str:
+    """Write foreign text so that nothing in it hides or moves what stands around it.
+
+    Control, bidirectional, invisible and unassigned characters, and blanks other than the space,
+    become escapes as in Python; the backslash is doubled, so that two texts never look alike.
+    """
+    if text is None:
+        return MISSING
+    return "".join(
+        sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode()
+        for sign in str(text)
+    )
+
+
 def place(number: float | int, floor: float | int, top: float | int) -> str:
     """Place a number on a scale, in percent of its width, for the small interval bars."""
     share = (number - floor) / (top - floor)
@@ -163,5 +177,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "percent": format_percent, "count": format_count, "seconds": format_seconds,
     "interval": format_interval, "percent_interval": format_percent_interval,
     "signed_interval": format_signed_interval, "words": format_words, "titled": format_title,
+    "visible": format_visible,
 }  # fmt: skip
 """What templates may write numbers with."""

@@ -5,13 +5,16 @@
     tensors/*.safetensors  arrays
     report.html            the page for people
 
-It can be copied, compared and reopened by a later version; nothing in it is a pickle.
+It can be copied, compared and reopened by a later version; nothing in it is a pickle. A job that
+was stopped goes on in the same folder when it is asked for the same thing again.
 """
 
+import hashlib
 import importlib.metadata
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +58,8 @@ class RunRecord(BaseModel):
     """Network evaluations and seconds, by part."""
     results: dict[str, Any]
     """The answers; a rate is `{value, low, high, n, ...}` with a 95 % interval."""
+    files: dict[str, str] = {}
+    """BLAKE2b hash of every file of items and tensors, written when the run is finished."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,20 @@ class Run:
     path: Path
     record: RunRecord
 
-    def read_items(self) -> pa.Table:
-        """Read the items of all parts, in the order of the part names."""
-        parts = sorted((self.path / "items").glob("*.parquet"))
+    def list_parts(self) -> list[Path]:
+        """List the files of the items, in order."""
+        return sorted((self.path / "items").glob("part-*.parquet"))
+
+    def read_items(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the items of all parts, in the order of the part names.
+
+        Args:
+            columns: Only these; default all.
+        """
+        parts = self.list_parts()
         if not parts:
             raise RunError(f'"{self.path}" holds no items: the run has not come that far.')
-        return pa.concat_tables(
-            [pq.read_table(part, page_checksum_verification=True) for part in parts]
-        )
+        return pa.concat_tables([read_part(part, columns) for part in parts])
 
     def read_tensors(self, name: str) -> dict[str, np.ndarray]:
         """Read `tensors/NAME.safetensors`."""
@@ -89,15 +100,41 @@ def start_run(path: Path, *, kind: str, spec: dict[str, Any], provenance: dict[s
             f'Cannot write a run to "{path}": it exists already. Give a new folder, or remove it.'
         )
     record = RunRecord(
-        version=VERSION, status="running", kind=kind, spec=spec,
+        version=VERSION, status="running", kind=kind, spec=_as_json(spec),
         provenance=provenance | build_provenance(), cost={}, results={},
     )  # fmt: skip
     return _save_record(path, record)
 
 
+def resume_run(path: Path, *, kind: str, spec: dict[str, Any], provenance: dict[str, Any]) -> Run:
+    """Open the run in `path` if it was asked for the same thing; start it if there is none.
+
+    Raises:
+        RunError: when the folder holds a run of another kind or spec, naming what differs.
+    """
+    if not (path / "run.json").exists():
+        return start_run(path, kind=kind, spec=spec, provenance=provenance)
+    run = load_run(path)
+    asked, found = _as_json(spec), run.record.spec
+    differing = [key for key in sorted({*asked, *found}) if asked.get(key) != found.get(key)]
+    if run.record.kind != kind:
+        differing = ["kind"]
+    if differing:
+        raise RunError(
+            f'"{path}" holds a run of another spec: {", ".join(differing)} differ(s). Ask for the '
+            "same again to go on with it, or give a new folder."
+        )
+    return run
+
+
 def finish_run(run: Run, *, results: dict[str, Any], cost: dict[str, Any]) -> Run:
     """Store the answers and mark the run finished."""
-    update = {"status": "finished", "results": results, "cost": cost}
+    update = {
+        "status": "finished",
+        "results": results,
+        "cost": cost,
+        "files": {name: hash_file(run.path / name) for name in _list_files(run.path)},
+    }
     return _save_record(run.path, run.record.model_copy(update=update))
 
 
@@ -126,13 +163,71 @@ def load_run(path: Path) -> Run:
     return Run(path, record)
 
 
+def list_runs(folder: Path) -> list[Run]:
+    """Open every run directly below a folder, in the order of their names; skip what is no run."""
+    if not folder.is_dir():
+        raise RunError(f'"{folder}" is not a folder; give one that holds run folders.')
+    runs = []
+    for record in sorted(folder.glob("*/run.json")):
+        try:
+            runs.append(load_run(record.parent))
+        except RunError:  # a damaged neighbour must not hide the others; `runs check` names it
+            continue
+    return runs
+
+
+def check_run(path: Path) -> dict[str, str]:
+    """Compare the files of a finished run with the hashes in its record.
+
+    Returns:
+        "ok", "missing", "changed" or "unknown" by the name of the file.
+
+    Raises:
+        RunError: when it is no run, or is not finished.
+    """
+    run = load_run(path)
+    if run.record.status != "finished":
+        raise RunError(
+            f'"{path}" cannot be checked: its status is "{run.record.status}" and hashes are '
+            "written at the end. Let it finish."
+        )
+    found = set(_list_files(path))
+    states = dict.fromkeys(sorted(found - set(run.record.files)), "unknown")
+    for name, expected in run.record.files.items():
+        if name not in found:
+            states[name] = "missing"
+        else:
+            states[name] = "ok" if hash_file(path / name) == expected else "changed"
+    return states
+
+
+def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one file of items, with its page checksums verified.
+
+    Raises:
+        RunError: when the file is damaged.
+    """
+    try:
+        return pq.read_table(part, columns=columns, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f'The items in "{part}" cannot be read: the file is missing or damaged. Copy the '
+            "whole folder again, or repeat the run."
+        ) from error
+
+
 def write_items(run: Run, table: pa.Table, *, part: int = 0) -> None:
     """Write one part of the items; the columns every reader relies on must be there."""
     missing = set(ITEM_COLUMNS) - set(table.column_names)
     assert not missing, f"items without {missing}"
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True)
-    write_atomic(run.path / "items" / f"part-{part:06d}.parquet", sink.getvalue().to_pybytes())
+    write_atomic(locate_part(run, part), sink.getvalue().to_pybytes())
+
+
+def locate_part(run: Run, part: int) -> Path:
+    """Return the file of one part of the items."""
+    return run.path / "items" / f"part-{part:06d}.parquet"
 
 
 def write_tensors(run: Run, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -152,6 +247,23 @@ def build_provenance() -> dict[str, str]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def hash_file(path: Path) -> str:
+    """Hash the content of a file: 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _as_json(spec: dict[str, Any]) -> dict[str, Any]:
+    """Bring a spec to what it reads back as: tuples become lists."""
+    return json.loads(json.dumps(spec, allow_nan=False))
+
+
+def _list_files(path: Path) -> list[str]:
+    """Name the files of items and tensors; pages and the lock are not part of the record."""
+    found = [*(path / "items").glob("*.parquet"), *(path / "tensors").glob("*.safetensors")]
+    return sorted(file.relative_to(path).as_posix() for file in found)
 
 
 def _processor() -> str:

@@ -1,0 +1,1 @@
+"""Many images: audits of piles, duplicates in training sets."""

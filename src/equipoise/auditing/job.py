@@ -1,0 +1,248 @@
+"""The audit: score a pile part by part, then answer.
+
+The first step is the long one and can be stopped anywhere: a part is on the disk whole or not at
+all, and the same call goes on with the parts that are missing. The last step needs all items
+(q-values, the copy rate, nearest training images); it reads the parts, fills its columns and
+marks the run finished, and can be repeated.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from equipoise.auditing.item import fill_column, score_part
+from equipoise.auditing.nearest import find_nearest
+from equipoise.auditing.permutation import compare_sets
+from equipoise.auditing.pile import FolderPile, Pile, count_parts
+from equipoise.auditing.prevalence import (
+    estimate_copy_rate,
+    expect_false_flags,
+    find_detection_limit,
+)
+from equipoise.denoisers import Denoiser
+from equipoise.detection import Calibration, Stopwatch, q_values
+from equipoise.errors import BadInputError
+from equipoise.images import show_path
+from equipoise.runs import (
+    Run,
+    finish_run,
+    lock_run,
+    read_part,
+    resume_run,
+    write_items,
+    write_tensors,
+)
+
+DISCOVERY = 0.05
+MAX_COMPARED = 1000
+VERDICTS = ("memorized", "not_memorized", "inconclusive")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Everything an audit is asked."""
+
+    model: Denoiser
+    name: str
+    """How the model was asked for, for the record."""
+    calibration: Calibration
+    calibration_name: str
+    """Where the calibration comes from, for the record."""
+    pile: Pile
+    training: Path | None = None
+    """Training pictures: flagged items are shown beside the nearest."""
+    held_out: Path | None = None
+    """Pictures the model never saw: with `training`, the whole model is tested."""
+
+    def describe(self) -> dict[str, Any]:
+        """Say what is asked, for the record and to tell another audit apart."""
+        return {
+            "model": self.name,
+            "fingerprint": self.calibration.fingerprint,
+            "calibration": self.calibration_name,
+            "detector": self.calibration.detector.describe(),
+            "promised": self.calibration.promised,
+            "threshold": self.calibration.threshold,
+            "training": None if self.training is None else show_path(self.training),
+            "held_out": None if self.held_out is None else show_path(self.held_out),
+            "images": None,
+            "generate": None,
+            **self.pile.describe(),
+        }
+
+
+def run_audit(audit: Audit, out: Path) -> Run:
+    """Score the pile and answer; goes on where a stopped run of the same spec ended.
+
+    Args:
+        audit: What is asked.
+        out: Run folder. A finished run of the same spec is returned as it is.
+
+    Raises:
+        BadInputError: when not one item of the pile can be read, or held-out pictures are given
+            without training pictures.
+        CalibrationError: when the calibration belongs to another model.
+        RunError: when the folder holds another run, or another process is writing it.
+    """
+    if audit.held_out is not None and audit.training is None:
+        raise BadInputError(
+            "Held-out pictures were given without training pictures; the model is tested by "
+            "comparing the two. Give both, or neither."
+        )
+    audit.calibration.check_model(audit.model)
+    with lock_run(out):
+        run = resume_run(out, kind="audit", spec=audit.describe(), provenance={
+            "fingerprint": audit.calibration.fingerprint,
+        })  # fmt: skip
+        if run.record.status == "finished":
+            return run
+        watch = Stopwatch()
+        evaluations = _score_missing(audit, run)
+        scoring = watch.seconds
+        results = _answer(audit, run)
+        cost = {
+            "parts": {
+                "read and score": {"evaluations": evaluations, "seconds": round(scoring, 2)},
+                "answer": {"evaluations": 0, "seconds": round(watch.seconds - scoring, 2)},
+            },
+            "seconds": watch.seconds,
+        }
+        return finish_run(run, results=results, cost=cost)
+
+
+def _score_missing(audit: Audit, run: Run) -> int:
+    """Score the parts that are not on the disk yet; return the network evaluations it took."""
+    done = {part.name for part in run.list_parts()}
+    numbers = range(count_parts(audit.pile))
+    missing = [number for number in numbers if f"part-{number:06d}.parquet" not in done]
+    evaluations = 0
+    total = len(audit.pile.sources)
+    with tqdm(total=total, desc="audit", unit="image") as progress:
+        for number, loaded in audit.pile.read(missing):
+            scored = score_part(audit.model, audit.calibration, loaded)
+            if audit.training is not None:
+                # Before the rows: a part on the disk then always has its pictures.
+                write_tensors(run, f"flagged-{number:06d}", {"pixels": scored.flagged.numpy()})
+            write_items(run, scored.table, part=number)
+            evaluations += scored.evaluations
+            progress.update(len(loaded))
+    return evaluations
+
+
+def _answer(audit: Audit, run: Run) -> dict[str, Any]:
+    """Answer from the rows of all parts, and fill the columns that need them all."""
+    items = run.read_items(["p_value", "verdict", "error", "score"])
+    scored = items.num_rows - items["error"].drop_null().length()
+    if not scored:
+        raise BadInputError(
+            f'Not one of the {items.num_rows} items can be read; "{run.path}" says why, row by '
+            "row. Give pictures (PNG, JPEG, WebP, GIF, BMP, TIFF)."
+        )
+    q = _fill_q_values(run, items["p_value"])
+    counts = Counter(items["verdict"].to_pylist())
+    flagged = counts["memorized"]
+    sensitivity = audit.calibration.sensitivity()
+    low, high = audit.calibration.achieved()
+    results: dict[str, Any] = {
+        "items": items.num_rows,
+        "scored": scored,
+        "failed": items.num_rows - scored,
+        "failed_by_reason": dict(Counter(items["error"].drop_null().to_pylist()).most_common()),
+        "other_files": _count_others(audit.pile),
+        "verdicts": {name: counts[name] for name in VERDICTS},
+        "calibration": {
+            "n": audit.calibration.n,
+            "null": audit.calibration.null,
+            "promised": audit.calibration.promised,
+            "threshold": audit.calibration.threshold,
+            "achieved": {"low": low, "high": high},
+        },
+        "expected_false_flags": expect_false_flags(audit.calibration, scored),
+        "copy_rate": estimate_copy_rate(audit.calibration, flagged=flagged, n=scored),
+        "sensitivity": sensitivity.describe() if sensitivity else None,
+        "detection_limit": find_detection_limit(audit.calibration, scored),
+        "discoveries": {
+            "count": int((q <= DISCOVERY).sum()),
+            "q": DISCOVERY,
+            "calibration_items_needed": int(np.ceil(scored / DISCOVERY)) - 1,
+        },
+        "warnings": list(_list_warnings(audit)),
+        "training": None,
+        "permutation": None,
+    }
+    write_tensors(
+        run, "calibration", {"scores": np.array(audit.calibration.scores, dtype=np.float32)}
+    )
+    if audit.training is not None:
+        results |= _compare_with_training(audit, run, audit.training)
+    return results
+
+
+def _fill_q_values(run: Run, p_values: pa.ChunkedArray) -> np.ndarray:
+    """Write Benjamini-Hochberg q-values over all scored items into the parts."""
+    p = p_values.to_numpy(zero_copy_only=False)  # null becomes NaN
+    q = np.full(len(p), np.nan)
+    known = ~np.isnan(p)
+    q[known] = q_values(torch.from_numpy(p[known])).numpy()
+    start = 0
+    for number, path in enumerate(run.list_parts()):
+        table = read_part(path)
+        chosen = q[start : start + table.num_rows]
+        values = [None if np.isnan(value) else float(value) for value in chosen]
+        write_items(run, fill_column(table, "q_value", values), part=number)
+        start += table.num_rows
+    return q[known]
+
+
+def _compare_with_training(audit: Audit, run: Run, training: Path) -> dict[str, Any]:
+    """Find the nearest training image of the flagged items; test the model where asked."""
+    shape = audit.model.sample_shape
+    pile = FolderPile(training, shape)
+    results: dict[str, Any] = {"training": find_nearest(run, pile)}
+    if audit.held_out is not None:
+        sides = [_draw_pictures(side) for side in (pile, FolderPile(audit.held_out, shape))]
+        results["permutation"] = compare_sets(
+            audit.model, audit.calibration.detector, training=sides[0], held_out=sides[1]
+        )
+    return results
+
+
+def _draw_pictures(pile: FolderPile) -> UInt8[Tensor, "case channel height width"]:
+    """Read at most 1,000 pictures, drawn by a fixed seed."""
+    order = np.random.default_rng(0).permutation(len(pile.sources))
+    pictures = pile.read_chosen(order[:MAX_COMPARED].tolist())
+    if not pictures:
+        raise BadInputError(
+            f'"{pile.images}" holds no picture that can be read; give a folder of pictures.'
+        )
+    return torch.stack(pictures)
+
+
+def _count_others(pile: Pile) -> dict[str, int]:
+    return pile.listing.other_files if isinstance(pile, FolderPile) else {}
+
+
+def _list_warnings(audit: Audit) -> Iterator[str]:
+    """Say where the promised rate does not speak of what is audited."""
+    null = audit.calibration.null
+    generated = not isinstance(audit.pile, FolderPile)
+    if generated and null == "held-out real":
+        yield (
+            "The calibration was fitted on held-out real images, but outputs of the model are "
+            "audited: the promised false-positive rate is not that of novel outputs."
+        )
+    if null == "own outputs":
+        yield (
+            "The calibration was fitted on the model's own outputs as they came. Copies among "
+            "them make the threshold stricter: fewer false flags than promised, and fewer copies "
+            "found."
+        )

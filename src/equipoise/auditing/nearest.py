@@ -1,0 +1,89 @@
+"""The nearest training image of every flagged item, while the training pictures stream by."""
+
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from equipoise.auditing.item import fill_column
+from equipoise.auditing.pile import FolderPile, count_parts, load_entry
+from equipoise.images import Entry, content_ids
+from equipoise.labels import NearestLabels, NearestSearch
+from equipoise.runs import Run, locate_part, read_part, write_items
+
+
+def find_nearest(run: Run, training: FolderPile) -> dict[str, Any]:
+    """Fill the columns of the nearest training image for the flagged items of all parts.
+
+    Returns:
+        `{images, failed, labels}`: training images read and not read, labels of flagged items.
+
+    Raises:
+        BadInputError: when the training folder holds 50 or fewer different pictures.
+    """
+    parts = range(len(run.list_parts()))
+    flagged = [_read_flagged(run, part) for part in parts]
+    search = NearestSearch(torch.cat(flagged))
+    seen = stream_training(training, search)
+    found = search.finish()
+    rows = _describe(found, seen, training.shape)
+    start = 0
+    for part in parts:
+        stop = start + len(flagged[part])
+        _fill_part(run, part, rows[start:stop])
+        start = stop
+    return {
+        "images": len(seen),
+        "failed": len(training.sources) - len(seen),
+        "labels": {name: found.names().count(name) for name in ("copy", "grey", "novel")},
+    }
+
+
+def _read_flagged(run: Run, part: int) -> UInt8[Tensor, "case channel height width"]:
+    return torch.from_numpy(run.read_tensors(f"flagged-{part:06d}")["pixels"])
+
+
+def stream_training(training: FolderPile, search: NearestSearch) -> list[Entry]:
+    """Show every training picture to the search; return their entries in that order."""
+    entries = iter(training.listing.entries)
+    seen = []
+    with tqdm(total=len(training.sources), desc="training images", unit="image") as progress:
+        for _, loaded in training.read(range(count_parts(training))):
+            pairs = [(next(entries), item.pixels) for item in loaded]
+            readable = [(entry, pixels) for entry, pixels in pairs if pixels is not None]
+            if readable:
+                pictures = torch.stack([pixels for _, pixels in readable])
+                search.add(pictures, content_ids(pictures))
+            seen += [entry for entry, _ in readable]
+            progress.update(len(loaded))
+    return seen
+
+
+def _describe(
+    found: NearestLabels, seen: list[Entry], shape: tuple[int, ...]
+) -> list[dict[str, Any]]:
+    """Describe the nearest image of each flagged item, with its thumbnail read again."""
+    entries = [seen[place] for place in found.nearest.tolist()]
+    thumbnails = {e.source: load_entry(e, shape).thumbnail for e in entries}
+    return [
+        {
+            "nearest": entry.source,
+            "ratio": ratio,
+            "label": label,
+            "nearest_thumbnail": thumbnails[entry.source],
+        }
+        for entry, ratio, label in zip(entries, found.ratio.tolist(), found.names(), strict=True)
+    ]
+
+
+def _fill_part(run: Run, part: int, rows: list[dict[str, Any]]) -> None:
+    """Write the columns of one part; `rows` are those of its flagged items, in order."""
+    table = read_part(locate_part(run, part))
+    flagged = [verdict == "memorized" for verdict in table["verdict"].to_pylist()]
+    waiting = iter(rows)
+    filled = [next(waiting) if is_flagged else {} for is_flagged in flagged]
+    for name in ("nearest", "ratio", "label", "nearest_thumbnail"):
+        table = fill_column(table, name, [row.get(name) for row in filled])
+    write_items(run, table, part=part)

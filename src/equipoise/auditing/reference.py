@@ -1,0 +1,144 @@
+"""Calibrate a model on pictures it has not memorized, and say which null that is.
+
+- *generated and novel*: fresh outputs, of which copies and the grey zone are left out by the
+  nearest training image. The null of an audit of outputs; needs the training images.
+- *own outputs*: fresh outputs as they come. Copies among them make the threshold stricter.
+- *held-out real*: pictures from elsewhere. A promise about such pictures, not about outputs.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from equipoise.auditing.nearest import stream_training
+from equipoise.auditing.parts import locate_shipped
+from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile, count_parts
+from equipoise.denoisers import Denoiser, check_device
+from equipoise.detection import (
+    Calibration,
+    Null,
+    build_default,
+    calibrate_scores,
+    load_calibration,
+)
+from equipoise.errors import BadInputError
+from equipoise.images import as_unit, content_ids
+from equipoise.labels import NearestSearch
+from equipoise.zoo.package import load_zoo
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A calibration, and what became of the pictures it could have used."""
+
+    calibration: Calibration
+    failed: dict[str, str]
+    """Reason why a picture could not be read, by its source."""
+    left_out: dict[str, int]
+    """Outputs left out because of their label: copy, grey."""
+
+
+def calibrate_model(
+    name: str,
+    *,
+    generate: int | None = None,
+    reference: Path | None = None,
+    training: Path | None = None,
+    fpr: float,
+    seed: int,
+    device: str = "cpu",
+) -> Calibrated:
+    """Calibrate a zoo model on fresh outputs, or on a folder of pictures.
+
+    Args:
+        name: The model, "zoo:NAME".
+        generate: Fresh outputs to draw.
+        reference: Pictures the model has not memorized, instead.
+        training: Training images: copies and grey outputs are left out.
+        fpr: Promised false-positive rate.
+        seed: Seed of the fresh outputs.
+        device: Where the model computes.
+
+    Raises:
+        BadInputError: unless exactly one source of pictures is given and one can be read.
+        CalibrationError: when the rate is finer than the number of pictures can promise.
+    """
+    if (generate is None) == (reference is None) or (reference and training):
+        raise BadInputError(
+            "Give either --generate N, fresh outputs of the model (with --training FOLDER only "
+            "the novel ones are used), or --reference FOLDER, pictures it has not memorized."
+        )
+    check_device(device)
+    model = load_zoo(name)
+    denoiser = model.denoiser.to(device, torch.float32)
+    pile: Pile
+    if reference is not None:
+        null: Null = "held-out real"
+        pile = FolderPile(reference, denoiser.sample_shape)
+    else:
+        null = "own outputs" if training is None else "generated and novel"
+        pile = GeneratedPile(
+            denoiser, model.recipe.sampler, count=generate or 0, seed=seed, stream="calibrate"
+        )
+    pictures, failed = _read_all(pile)
+    left_out: dict[str, int] = {}
+    if training is not None:
+        pictures, left_out = _keep_novel(pictures, training)
+    shipped = locate_shipped(model.recipe.name)
+    known = load_calibration(shipped) if shipped.exists() else None
+    calibration = _calibrate(denoiser, pictures, known, fpr=fpr, null=null)
+    return Calibrated(calibration, failed, left_out)
+
+
+def _calibrate(
+    denoiser: Denoiser,
+    pictures: UInt8[Tensor, "case channel height width"],
+    known: Calibration | None,
+    *,
+    fpr: float,
+    null: Null,
+) -> Calibration:
+    """Take the shipped detector and its known copies where there are any."""
+    detector = known.detector if known else build_default(denoiser)
+    scores = detector.score(denoiser, as_unit(pictures), content_ids(pictures))
+    return calibrate_scores(
+        detector, denoiser, scores.values, pictures,
+        fpr=fpr, null=null, copies=known.copies if known else (),
+    )  # fmt: skip
+
+
+def _read_all(
+    pile: Pile,
+) -> tuple[UInt8[Tensor, "case channel height width"], dict[str, str]]:
+    """Read a whole pile; return the pictures, and why the others could not be read."""
+    loaded = [item for _, part in pile.read(range(count_parts(pile))) for item in part]
+    pictures = [item.pixels for item in loaded if item.pixels is not None]
+    failed = {item.source: item.error for item in loaded if item.error is not None}
+    if not pictures:
+        reasons = ", ".join(sorted(set(failed.values()))[:3])
+        raise BadInputError(
+            f"Not one of {len(loaded)} reference pictures can be read ({reasons}). Give a folder "
+            "of pictures (PNG, JPEG, WebP, GIF, BMP, TIFF)."
+        )
+    return torch.stack(pictures), failed
+
+
+def _keep_novel(
+    pictures: UInt8[Tensor, "case channel height width"], training: Path
+) -> tuple[UInt8[Tensor, "novel channel height width"], dict[str, int]]:
+    """Leave out copies and the grey zone."""
+    search = NearestSearch(pictures)
+    stream_training(FolderPile(training, tuple(pictures.shape[1:])), search)
+    labels = search.finish().names()
+    counts = Counter(labels)
+    novel = torch.tensor([label == "novel" for label in labels])
+    if not bool(novel.any()):
+        raise BadInputError(
+            f"Not one of {len(labels)} outputs is novel by the training images given; draw more, "
+            "or calibrate with --reference on pictures from elsewhere."
+        )
+    return pictures[novel], {name: counts[name] for name in ("copy", "grey")}

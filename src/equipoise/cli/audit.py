@@ -1,0 +1,108 @@
+"""`equipoise audit`: which of these images are copies, and how sure is that."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate
+
+
+def audit(
+    images: Path | None = None,
+    *,
+    model: Model = "zoo:edm-fashion",
+    generate: Count | None = None,
+    calibration: Path | None = None,
+    training: Path | None = None,
+    held_out: Path | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Score a pile of images with a calibrated detector, and say how many are copies.
+
+    The same command on the same run folder goes on where it was stopped. A file that cannot be
+    read is a row with its reason and does not end the audit.
+
+    Args:
+        images: Folder (with all its folders), list of paths (.txt), or one picture.
+        generate: Audit this many fresh outputs of the model instead.
+        calibration: Calibration file; default the one shipped with the model.
+        training: Training images: flagged items are shown beside the nearest.
+        held_out: Images the model never saw: with --training, the whole model is tested.
+        out: Run folder to write or to go on with; default runs/audit-TIME.
+        seed: Seed of the fresh outputs.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.auditing.job import run_audit
+    from equipoise.auditing.parts import build_audit
+    from equipoise.report import render_report
+
+    folder = out or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
+    asked = build_audit(
+        model, images=images, generate=generate, calibration=calibration, training=training,
+        held_out=held_out, seed=seed, device=device,
+    )  # fmt: skip
+    run = run_audit(asked, folder)
+    report = render_report(run.path)
+    results = run.record.results
+    document = {
+        "run": str(run.path),
+        "items": results["items"],
+        "failed": results["failed"],
+        "verdicts": results["verdicts"],
+        "expected_false_flags": results["expected_false_flags"],
+        "copy_rate": results["copy_rate"],
+        "detection_limit": results["detection_limit"],
+        "sensitivity": results["sensitivity"],
+        "discoveries": results["discoveries"],
+        "calibration": results["calibration"],
+        "training": results["training"],
+        "permutation": results["permutation"],
+        "warnings": results["warnings"],
+        "seconds": run.record.cost["seconds"],
+        "report": str(report),
+    }
+    emit(document, _describe(document), as_json=as_json)
+
+
+def _describe(document: dict[str, Any]) -> str:
+    verdicts, false = document["verdicts"], document["expected_false_flags"]
+    scored = document["items"] - document["failed"]
+    lines = [
+        f"{verdicts['memorized']} of {scored} images are flagged as memorized; false alarms "
+        f"alone would explain {false['low']} to {false['high']}.",
+        f"{verdicts['inconclusive']} are inconclusive, {document['failed']} could not be read.",
+        *_describe_rate(document),
+        *_describe_permutation(document["permutation"]),
+        *(f"warning: {warning}" for warning in document["warnings"]),
+        "",
+        f"report: {document['report']}   ({document['seconds']:.0f} s)",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_rate(document: dict[str, Any]) -> list[str]:
+    rate, limit = document["copy_rate"], document["detection_limit"]
+    if rate["value"] is None:
+        return [
+            f"share of copies: at least {rate['low']:.3g}. The calibration knows no copies, so "
+            "nobody can say how many this audit misses."
+        ]
+    lines = [f"share of copies, corrected for missed and false flags: {show_rate(rate)}"]
+    if limit is None:
+        lines.append("No share of copies would have been noticed for certain: too few images.")
+    else:
+        lines.append(f"A share of {limit:.3g} or more would have been noticed.")
+    return lines
+
+
+def _describe_permutation(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"the model: training images score {found['difference']:+.3g} above held-out ones, "
+        f"p = {found['p_value']:.2g} ({found['n_training']} against {found['n_held_out']}, "
+        "exact permutation test)"
+    ]

@@ -1,0 +1,237 @@
+"""Find the pictures of a folder, a list or a single file, without opening any of them.
+
+Nothing is lost silently. What looks like a picture is an item: files with a suffix of
+`SUFFIXES` (any case), files without a suffix unless hidden, and links of such names. What cannot
+be a picture but must be told is an item with an error: links that leave the folder, lead nowhere
+or in a circle, links to folders, folders that cannot be listed, and FIFOs, sockets and devices,
+which would block or never end when opened. All other files (captions, thumbnails' databases)
+are counted by suffix. Links to folders are never followed: inside the root their files are
+listed at their own place, outside they are not the user's to audit.
+
+Items come in the order of the bytes of their paths, on every file system. Decoding the pictures
+is in `reading`.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from equipoise.errors import BadInputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_NOT_REGULAR = "not a regular file but a {kind}; it is never opened"
+_KINDS = {
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item: a picture to be read, or the reason why it is not even opened."""
+
+    source: str
+    """Path below the listed folder, or the line of the list as written; always valid UTF-8."""
+    path: Path
+    """Where the file is."""
+    error: str | None
+    """Why the file is not opened, else nothing."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder, a list or a file holds."""
+
+    entries: tuple[Entry, ...]
+    """One per item, in the order of the bytes of their sources."""
+    other_files: dict[str, int]
+    """Files that are no items, counted by suffix in lower case; "" = hidden without a suffix."""
+
+
+def list_pictures(images: Path) -> Listing:
+    """List the pictures of a folder and its folders, of a list (.txt), or one picture.
+
+    A list is UTF-8 with one path a line, relative to the list's folder; blank lines are skipped.
+
+    Raises:
+        BadInputError: when there is nothing of that name, or no item in it.
+    """
+    kind = _kind_of(images)
+    if kind == stat.S_IFDIR:
+        return _list_folder(images)
+    if kind != stat.S_IFREG:
+        raise BadInputError(
+            f'"{show_path(images)}" is {_NOT_REGULAR.format(kind=_KINDS.get(kind, "special"))}. '
+            "Give a folder of pictures, one picture, or a .txt list of paths."
+        )
+    if images.suffix.lower() == ".txt":
+        return _list_lines(images)
+    return Listing((Entry(show_path(images.name), images, None),), {})
+
+
+def show_path(path: str | os.PathLike[str]) -> str:
+    r"""Write a path as valid UTF-8; bytes that are none are shown as \xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _kind_of(images: Path) -> int:
+    try:
+        return stat.S_IFMT(images.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f'"{show_path(images)}" is not a folder, a picture or a list: {_why(error)}. '
+            "Give a folder of pictures, one picture, or a .txt list of paths."
+        ) from error
+
+
+def _list_folder(folder: Path) -> Listing:
+    root = os.path.realpath(folder)
+    entries: list[tuple[bytes, Entry]] = []
+    others: dict[str, int] = {}
+    # A stack and not recursion: folders may be nested deeper than Python calls.
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            found = _scan(folder, below)
+        except OSError as error:
+            if not below:
+                raise BadInputError(
+                    f'"{show_path(folder)}" cannot be listed: {_why(error)}. '
+                    "Give a folder that you may read."
+                ) from error
+            reason = f"folder that cannot be listed: {_why(error)}"
+            entries.append(_note(folder, below, reason))
+            continue
+        for name, kind in found:
+            relative = f"{below}/{name}" if below else name
+            if kind == stat.S_IFDIR:
+                waiting.append(relative)
+                continue
+            is_item, reason = _judge(root, os.path.join(root, relative), name, kind)
+            if is_item:
+                entries.append(_note(folder, relative, reason))
+            else:
+                suffix = show_path(_suffix(name))
+                others[suffix] = others.get(suffix, 0) + 1
+    if not entries:
+        raise BadInputError(
+            f'"{show_path(folder)}" holds no picture, only {sum(others.values())} other files. '
+            f"Looked for {' '.join(SUFFIXES)} and for files without a suffix, in all its "
+            "folders. Give another folder, or a .txt list of paths."
+        )
+    ordered = sorted(entries, key=lambda pair: pair[0])
+    return Listing(tuple(entry for _, entry in ordered), dict(sorted(others.items())))
+
+
+def _scan(folder: Path, below: str) -> list[tuple[str, int]]:
+    """List the names in a folder with their kinds; links are told as links."""
+    # Joined as a text: a deep path costs pathlib its whole depth at every step.
+    with os.scandir(os.path.join(folder, below) if below else folder) as scan:
+        return [(entry.name, _entry_kind(entry)) for entry in scan]
+
+
+def _entry_kind(entry: os.DirEntry[str]) -> int:
+    if entry.is_dir(follow_symlinks=False):
+        return stat.S_IFDIR
+    if entry.is_file(follow_symlinks=False):
+        return stat.S_IFREG
+    try:
+        return stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
+    except OSError:  # gone since, or not to be looked at: reading it will tell
+        return stat.S_IFREG
+
+
+def _note(folder: Path, relative: str, error: str | None) -> tuple[bytes, Entry]:
+    return os.fsencode(relative), Entry(show_path(relative), folder / relative, error)
+
+
+def _judge(root: str, path: str, name: str, kind: int) -> tuple[bool, str | None]:
+    """Say whether a file is an item, and why it must not be opened if so."""
+    if kind == stat.S_IFREG:
+        return _looks_like_picture(name), None
+    if kind == stat.S_IFLNK:
+        reason, to_folder = _follow(root, path)
+        return to_folder or _looks_like_picture(name), reason
+    return True, _NOT_REGULAR.format(kind=_KINDS.get(kind, "special"))
+
+
+def _follow(root: str, link: str) -> tuple[str | None, bool]:
+    """Say why a link must not be opened, and whether it leads to a folder."""
+    try:
+        target = os.path.realpath(link, strict=True)
+        kind = stat.S_IFMT(os.stat(target).st_mode)
+    except OSError as error:
+        return f"link that cannot be followed: {_why(error)}", False
+    to_folder = kind == stat.S_IFDIR
+    if not _is_within(target, root):
+        return "link that leaves the folder", to_folder
+    if to_folder and _is_within(link, target):
+        return "link to a folder above it (a loop)", True
+    if to_folder:
+        return "link to a folder whose files are listed at their own place", True
+    if kind != stat.S_IFREG:
+        return "link to what is " + _NOT_REGULAR.format(kind=_KINDS.get(kind, "special")), False
+    return None, False
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def _looks_like_picture(name: str) -> bool:
+    suffix = _suffix(name)
+    return suffix in SUFFIXES or (not suffix and not name.startswith("."))
+
+
+def _suffix(name: str) -> str:
+    suffix = os.path.splitext(name)[1].lower()
+    return "" if suffix == "." else suffix
+
+
+def _list_lines(file: Path) -> Listing:
+    """List the files that a list names."""
+    lines = list(_read_lines(file))
+    if not lines:
+        raise BadInputError(
+            f'The list "{show_path(file)}" names no picture. Write one path a line, absolute or '
+            "relative to the list's folder."
+        )
+    entries = [_check_line(line, file.parent) for line in lines]
+    return Listing(tuple(sorted(entries, key=lambda entry: entry.source.encode())), {})
+
+
+def _read_lines(file: Path) -> Iterator[str]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f'The list "{show_path(file)}" cannot be read: {_why(error)}. '
+            "Give a text in UTF-8 with one path a line."
+        ) from error
+    # Not splitlines(): a name may hold the rarer line ends of Unicode.
+    for line in text.split("\n"):
+        if line.strip():
+            yield line.removesuffix("\r")
+
+
+def _check_line(line: str, folder: Path) -> Entry:
+    path = folder / line
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        return Entry(line, path, f"cannot be found: {_why(error)}")
+    if kind == stat.S_IFREG:
+        return Entry(line, path, None)
+    if kind == stat.S_IFDIR:
+        return Entry(line, path, "a folder, not a picture; a list names files only")
+    return Entry(line, path, _NOT_REGULAR.format(kind=_KINDS.get(kind, "special")))
+
+
+def _why(error: Exception) -> str:
+    """Tell an error without the path in it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,106 @@
+"""Which images of an audit are shown, where, and with which of their pictures.
+
+The page shows every item, but not every picture: the flagged, the inconclusive and a sample of
+the others beside their nearest training image, and small pictures in the table for as long as
+their budget lasts. Pictures are read once, for all places together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from equipoise.report.finding import Finding
+from equipoise.report.gallery import OPENING, SHOWN, STRIP
+from equipoise.report.thumbnail import Thumbnails, load_thumbnails
+from equipoise.runs import Run
+
+ROWS = 2000
+"""Most items in the table; the rest is listed line by line."""
+REST = 600
+"""Most flagged images behind the fold."""
+REST_BUDGET = 4_000_000
+TABLE_BUDGET = 6_000_000
+"""Most characters of pictures behind the fold and in the table."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """An image as it is shown."""
+
+    finding: Finding
+    thumbnails: Thumbnails
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """Everything that is shown with a picture, each list with how many it was chosen from."""
+
+    opening: list[Exhibit]
+    flagged: list[Exhibit]
+    rest: list[Exhibit]
+    num_flagged: int
+    inconclusive: list[Exhibit]
+    num_inconclusive: int
+    quiet: list[Exhibit]
+    num_quiet: int
+    table: list[Exhibit]
+    num_pictured: int
+    """Rows of the table whose pictures were within the budget."""
+
+
+def build_exhibits(run: Run, ranked: Sequence[Finding]) -> Exhibits:
+    """Choose what is shown of the items, given in the order of their scores.
+
+    Raises:
+        RunError: when the items are missing or damaged.
+    """
+    flagged, inconclusive, quiet = (
+        [finding for finding in ranked if finding.state == state]
+        for state in ("memorized", "inconclusive", "not_memorized")
+    )
+    opening = list_distinct(flagged)[:OPENING]
+    shown = choose_evenly(flagged, SHOWN)
+    rows = {finding.row for finding in shown}
+    rest = [finding for finding in flagged if finding.row not in rows][:REST]
+    undecided, sample = choose_evenly(inconclusive, SHOWN), choose_evenly(quiet, STRIP)
+    table = ranked[:ROWS]
+    places = (opening, shown, rest, undecided, sample, table)
+    found = load_thumbnails(run, {finding.row for place in places for finding in place})
+
+    def show(findings: Sequence[Finding]) -> list[Exhibit]:
+        return [Exhibit(finding, found[finding.row]) for finding in findings]
+
+    num_pictured = count_affordable(show(table), TABLE_BUDGET)
+    empty = Thumbnails()
+    return Exhibits(
+        opening=show(opening), flagged=show(shown),
+        rest=show(rest[: count_affordable(show(rest), REST_BUDGET)]), num_flagged=len(flagged),
+        inconclusive=show(undecided), num_inconclusive=len(inconclusive),
+        quiet=show(sample), num_quiet=len(quiet),
+        table=show(table[:num_pictured]) + [Exhibit(f, empty) for f in table[num_pictured:]],
+        num_pictured=num_pictured,
+    )  # fmt: skip
+
+
+def choose_evenly(findings: Sequence[Finding], count: int) -> list[Finding]:
+    """Take `count` findings evenly over the order, both ends included."""
+    places = np.linspace(0, len(findings) - 1, min(count, len(findings))).round().astype(int)
+    return [findings[place] for place in places]
+
+
+def list_distinct(findings: Sequence[Finding]) -> list[Finding]:
+    """Keep the first of each nearest training image, or, without one, of each picture."""
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.nearest or finding.id, finding)
+    return list(first.values())
+
+
+def count_affordable(exhibits: Sequence[Exhibit], budget: int) -> int:
+    """Count how many exhibits, from the first on, have pictures within the budget."""
+    for count, exhibit in enumerate(exhibits):
+        budget -= exhibit.thumbnails.size
+        if budget < 0:
+            return count
+    return len(exhibits)

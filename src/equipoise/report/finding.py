@@ -1,0 +1,130 @@
+"""The rows of `items/*.parquet` as an audit page needs them: light, without their pictures.
+
+Every row is in exactly one state, so that the states add up to the items of the folder.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from equipoise.errors import RunError
+from equipoise.report.rate import get_count, get_number
+from equipoise.runs import ITEM_COLUMNS, Run, read_part
+
+STATES: tuple[str, ...] = ("memorized", "inconclusive", "not_memorized", "unjudged", "failed")
+"""Unjudged: scored, but without a verdict this version knows."""
+NUMBERS = ("score", "score_low", "score_high", "p_value", "q_value", "ratio")
+COUNTS = ("width", "height")
+WORDS = ("verdict", "error", "format", "mode", "nearest", "label")
+COLUMNS = tuple(dict.fromkeys((*ITEM_COLUMNS, *NUMBERS, *COUNTS, *WORDS)))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found on one image; every text in it is foreign."""
+
+    row: int
+    """Position among all items; also finds its pictures."""
+    id: str
+    source: str
+    score: float | None
+    score_low: float | None
+    score_high: float | None
+    p_value: float | None
+    q_value: float | None
+    verdict: str | None
+    error: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    mode: str | None
+    nearest: str | None
+    """Source of the nearest training image."""
+    ratio: float | None
+    """Distance to the nearest training image over the mean of the next ones."""
+    label: str | None
+    """copy, grey or novel: what the ratio says."""
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        if self.error is not None:
+            return "failed"
+        return self.verdict if self.verdict in STATES[:3] else "unjudged"
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the verdict says memorized."""
+        return self.state == "memorized"
+
+
+def load_findings(run: Run) -> list[Finding]:
+    """Read all items of a run without their pictures, in the order of its parts.
+
+    Raises:
+        RunError: when the items are missing, damaged, or lack a column every reader relies on.
+    """
+    rows = [row for table in read_parts(run, COLUMNS) for row in table.to_pylist()]
+    if not rows:
+        raise RunError(f'"{run.path}" holds no items. Repeat the run.')
+    return [_build_finding(index, row) for index, row in enumerate(rows)]
+
+
+def read_parts(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read part after part, of each only these columns, as far as it has them.
+
+    Raises:
+        RunError: when a part is missing or damaged, or lacks a column every reader relies on.
+    """
+    parts = run.list_parts()
+    if not parts:
+        raise RunError(f'"{run.path}" holds no items: items/part-*.parquet is missing.')
+    for part in parts:
+        try:
+            names = pq.read_schema(part).names
+            table = read_part(part, [name for name in columns if name in names])
+            table.validate(full=True)  # texts that are no UTF-8
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                f'The items in "{part}" cannot be read: the file is missing or damaged. Copy the '
+                "whole folder again, or repeat the run."
+            ) from error
+        missing = [name for name in ITEM_COLUMNS if name not in names]
+        if missing:
+            raise RunError(
+                f'The items in "{part}" cannot be read: {", ".join(missing)} missing. '
+                f"Needed are {', '.join(ITEM_COLUMNS)}. Repeat the run."
+            )
+        yield table
+
+
+def rank(findings: Sequence[Finding]) -> list[Finding]:
+    """Order by score, highest first; what has none comes last, what failed at the very end."""
+    return sorted(findings, key=_get_place)
+
+
+def count_states(findings: Sequence[Finding]) -> dict[str, int]:
+    """Count the items in each of `STATES`; the counts add up to all items."""
+    counts = dict.fromkeys(STATES, 0)
+    for finding in findings:
+        counts[finding.state] += 1
+    return counts
+
+
+def _get_place(finding: Finding) -> tuple[bool, float, int]:
+    score = float("-inf") if finding.score is None else finding.score
+    return finding.state == "failed", -score, finding.row
+
+
+def _build_finding(index: int, row: Mapping[str, Any]) -> Finding:
+    fields: dict[str, Any] = {name: get_number(row.get(name)) for name in NUMBERS}
+    fields |= {name: get_count(row.get(name)) for name in COUNTS}
+    fields |= {name: _get_word(row.get(name)) for name in WORDS}
+    return Finding(row=index, id=str(row["id"]), source=str(row["source"]), **fields)
+
+
+def _get_word(entry: object) -> str | None:
+    return None if entry is None else str(entry)

@@ -1,0 +1,72 @@
+"""The small pictures of an audit, taken from the items only for the rows that are shown.
+
+They are bytes from a run folder, which others may have changed. The page never decodes them; it
+accepts what starts like a small PNG (signature, and sides in the header) and hands it to
+the browser, where the content security policy lets a picture be nothing but a picture.
+"""
+
+import base64
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from equipoise.report.finding import read_parts
+from equipoise.runs import ITEM_COLUMNS, Run
+
+COLUMNS = ("thumbnail", "nearest_thumbnail")
+START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+"""Signature of a PNG and the head of its first chunk; width and height follow."""
+MAX_SIDE = 128
+MAX_BYTES = 64 * 1024
+"""Larger ones are not ours: 64 x 64 pixels of noise with alpha take 17 kB."""
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """The picture of an item and of its nearest training image, as data URIs; empty if none."""
+
+    sample: str = ""
+    nearest: str = ""
+
+    @property
+    def size(self) -> int:
+        """Characters they take on the page."""
+        return len(self.sample) + len(self.nearest)
+
+
+def load_thumbnails(run: Run, rows: Iterable[int]) -> dict[int, Thumbnails]:
+    """Read the thumbnails of these rows, holding one part of the items at a time.
+
+    Raises:
+        RunError: when the items are missing or damaged.
+    """
+    wanted = sorted(set(rows))
+    found: dict[int, Thumbnails] = {}
+    first = 0
+    for table in read_parts(run, (ITEM_COLUMNS[0], *COLUMNS)):
+        inside = [row for row in wanted if first <= row < first + len(table)]
+        places = pa.array([row - first for row in inside], pa.int64())
+        columns = [
+            table[name].take(places).to_pylist()
+            if name in table.column_names
+            else [None] * len(inside)
+            for name in COLUMNS
+        ]
+        for row, sample, nearest in zip(inside, *columns, strict=True):
+            found[row] = Thumbnails(build_thumbnail(sample), build_thumbnail(nearest))
+        first += len(table)
+    return found
+
+
+def build_thumbnail(content: object) -> str:
+    """Turn the bytes of a small PNG into a data URI; anything else becomes empty."""
+    if not isinstance(content, bytes) or len(content) > MAX_BYTES:
+        return ""
+    if not content.startswith(START) or len(content) < len(START) + 8:
+        return ""
+    width, height = struct.unpack_from(">II", content, len(START))
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,127 @@
+import dataclasses
+
+import pytest
+import torch
+from PIL import Image
+
+from equipoise.auditing import pile as pile_module
+from equipoise.auditing.pile import (
+    FolderPile,
+    GeneratedPile,
+    count_parts,
+    encode_thumbnail,
+    hash_listing,
+    load_entry,
+)
+from equipoise.images import list_pictures, read_picture
+from equipoise.zoo.recipe import SamplerSpec
+
+SAMPLER = SamplerSpec(steps=3, batch=7)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(pile_module, "PART", 32)
+
+
+def list_pixels(pile, parts):
+    return [item.pixels for _, part in pile.read(parts) for item in part]
+
+
+def test_a_folder_is_read_in_the_order_of_its_sources(folder, small_parts):
+    pile = FolderPile(folder, (1, 8, 8))
+    assert count_parts(pile) == 19
+    numbers, parts = zip(*pile.read(range(19)), strict=True)
+    assert numbers == tuple(range(19))
+    assert [len(part) for part in parts] == [32] * 18 + [24]
+    loaded = [item for part in parts for item in part]
+    assert [item.source for item in loaded] == list(pile.sources)
+    for item in loaded[::97]:
+        assert torch.equal(item.pixels, read_picture(folder / item.source, (1, 8, 8)).pixels)
+        assert (item.width, item.height, item.format, item.mode) == (8, 8, "PNG", "L")
+
+
+def test_parts_can_be_asked_for_alone(folder, small_parts):
+    pile = FolderPile(folder, (1, 8, 8))
+    everything = list_pixels(pile, range(19))
+    [(number, part)] = pile.read([5])
+    assert number == 5
+    assert all(torch.equal(a.pixels, b) for a, b in zip(part, everything[160:192], strict=True))
+    assert list(pile.read([])) == []
+
+
+def test_at_most_two_parts_are_read_ahead(folder, small_parts, monkeypatch):
+    read = []
+    load = pile_module.load_entry
+    monkeypatch.setattr(
+        pile_module, "load_entry", lambda entry, shape: (read.append(entry), load(entry, shape))[1]
+    )
+    parts = FolderPile(folder, (1, 8, 8)).read(range(19))
+    next(parts)
+    assert len(read) <= 64
+    parts.close()
+    assert len(read) <= 64
+
+
+def test_what_cannot_be_read_has_its_reason(folder):
+    (folder / "bad.png").write_text("%!PS-Adobe")
+    entries = list_pictures(folder).entries
+    [bad] = [load_entry(entry, (1, 8, 8)) for entry in entries if entry.source == "bad.png"]
+    assert bad.pixels is None
+    assert bad.thumbnail is None
+    assert bad.error
+    assert str(folder) not in bad.error
+    known = dataclasses.replace(entries[0], error="link that leaves the folder")
+    assert load_entry(known, (1, 8, 8)).error == "link that leaves the folder"
+
+
+def test_single_items_are_read_and_bad_ones_left_out(folder):
+    (folder / "0" / "0001.png").write_text("bad")
+    pile = FolderPile(folder, (1, 8, 8))
+    assert len(pile.read_chosen([0, 1, 2])) == 2
+
+
+def test_a_folder_that_changed_is_another_pile(folder):
+    before = hash_listing(list_pictures(folder))
+    assert hash_listing(list_pictures(folder)) == before
+    target = folder / "0" / "0001.png"
+    content = target.read_bytes()
+    target.write_bytes(content + b"x")
+    assert hash_listing(list_pictures(folder)) != before
+    target.write_bytes(content)
+    assert hash_listing(list_pictures(folder)) == before
+    target.rename(folder / "0" / "renamed.png")
+    assert hash_listing(list_pictures(folder)) != before
+
+
+def test_outputs_do_not_depend_on_the_parts_asked_for(tiny_edm, small_parts):
+    pile = GeneratedPile(tiny_edm, SAMPLER, count=70, seed=3, stream="audit")
+    assert pile.sources[1] == "audit/3/000001"
+    everything = list_pixels(pile, range(count_parts(pile)))
+    assert len(everything) == 70
+    [(_, last)] = pile.read([2])
+    for item, pixels in zip(last, everything[64:], strict=True):
+        difference = (item.pixels.int() - pixels.int()).abs().max()
+        assert int(difference) <= 1
+    other = GeneratedPile(tiny_edm, SAMPLER, count=70, seed=3, stream="calibrate")
+    assert not torch.equal(list_pixels(other, [0])[0], everything[0])
+
+
+def test_the_record_of_a_pile_tells_it_from_others(tiny_edm, folder):
+    one = GeneratedPile(tiny_edm, SAMPLER, count=70, seed=3, stream="audit").describe()
+    assert (one["generate"], one["items"], one["seed"]) == (70, 70, 3)
+    assert one["sampler"]["steps"] == 3
+    assert FolderPile(folder, (1, 8, 8)).describe()["items"] == 600
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_thumbnails_are_small_and_true(channels, mode, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(0, 256, (channels, 20, 10), generator=generator, dtype=torch.uint8)
+    (tmp_path / "a.png").write_bytes(encode_thumbnail(picture))
+    with Image.open(tmp_path / "a.png") as image:
+        assert (image.mode, image.size) == (mode, (10, 20))
+    assert torch.equal(read_picture(tmp_path / "a.png", (channels, 20, 10)).pixels, picture)
+    (tmp_path / "b.png").write_bytes(encode_thumbnail(picture.repeat(1, 10, 10)))
+    with Image.open(tmp_path / "b.png") as image:
+        assert max(image.size) == 64

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from equipoise.auditing import reference
+from equipoise.auditing.parts import build_audit, locate_shipped
+from equipoise.auditing.pile import FolderPile, GeneratedPile
+from equipoise.auditing.reference import calibrate_model
+from equipoise.detection import load_calibration
+from equipoise.errors import BadInputError, CalibrationError
+from equipoise.labels import label_by_nearest
+from equipoise.zoo.package import load_zoo
+
+NAME = "edm-fashion"
+
+
+def save_pictures(folder, pictures):
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture[0].numpy()).save(folder / f"{index:05d}.png")
+    return folder
+
+
+def test_held_out_pictures_make_a_calibration_that_says_so(tmp_path):
+    folder = save_pictures(tmp_path / "held", load_zoo(NAME).held_out[:120])
+    (folder / "broken.png").write_text("no picture")
+    found = calibrate_model(NAME, reference=folder, fpr=0.05, seed=0)
+    assert found.calibration.null == "held-out real"
+    assert found.calibration.n == 120
+    assert list(found.failed) == ["broken.png"]
+    shipped = load_calibration(locate_shipped(NAME))
+    assert found.calibration.detector == shipped.detector
+    assert found.calibration.copies == shipped.copies
+
+
+def test_own_outputs_are_told_from_novel_ones(tmp_path):
+    model = load_zoo(NAME)
+    own = calibrate_model(NAME, generate=150, fpr=0.05, seed=0)
+    assert own.calibration.null == "own outputs"
+    assert own.calibration.n == 150
+    folder = save_pictures(tmp_path / "training", model.training_set.images[:5000:10])
+    novel = calibrate_model(NAME, generate=150, training=folder, fpr=0.05, seed=0)
+    assert novel.calibration.null == "generated and novel"
+    pile = GeneratedPile(model.denoiser, model.recipe.sampler, count=150, seed=0,
+                         stream="calibrate")  # fmt: skip
+    outputs = torch.stack([item.pixels for _, part in pile.read([0]) for item in part])
+    training = model.training_set.images[:5000:10]
+    labels = label_by_nearest(outputs, training, torch.arange(len(training))).names()
+    assert novel.calibration.n == labels.count("novel")
+    assert novel.left_out == {"copy": labels.count("copy"), "grey": labels.count("grey")}
+    assert novel.calibration.scores != own.calibration.scores
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{}, {"generate": 5, "reference": "x"}, {"reference": "x", "training": "y"}],
+    ids=["neither", "both", "training of a folder"],
+)
+def test_one_source_of_pictures_is_needed(words, tmp_path):
+    paths = {k: v if isinstance(v, int) else tmp_path / v for k, v in words.items()}
+    with pytest.raises(BadInputError, match="either --generate"):
+        calibrate_model(NAME, **paths, fpr=0.05, seed=0)
+
+
+def test_a_folder_without_a_readable_picture_is_refused(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.raises(BadInputError, match="Not one of 1 reference"):
+        calibrate_model(NAME, reference=tmp_path, fpr=0.05, seed=0)
+
+
+def test_a_rate_too_fine_is_refused(tmp_path):
+    folder = save_pictures(tmp_path / "held", load_zoo(NAME).held_out[:30])
+    with pytest.raises(CalibrationError, match="99 items"):
+        calibrate_model(NAME, reference=folder, fpr=0.01, seed=0)
+
+
+def test_no_novel_output_is_refused(monkeypatch, tmp_path):
+    folder = save_pictures(tmp_path / "training", load_zoo(NAME).training_set.images[:60])
+    monkeypatch.setattr(reference, "NearestSearch", lambda pictures: _AllCopies(len(pictures)))
+    with pytest.raises(BadInputError, match="Not one of 4 outputs is novel"):
+        calibrate_model(NAME, generate=4, training=folder, fpr=0.5, seed=0)
+
+
+class _AllCopies:
+    def __init__(self, count):
+        self.count = count
+
+    def add(self, pictures, ids):
+        pass
+
+    def finish(self):
+        from equipoise.labels import NearestLabels
+
+        rows = torch.zeros(self.count, dtype=torch.long)
+        return NearestLabels(torch.zeros(self.count), rows, rows)
+
+
+def test_an_audit_is_built_of_names_and_paths(tmp_path):
+    folder = save_pictures(tmp_path / "images", load_zoo(NAME).held_out[:3])
+    built = build_audit(f"zoo:{NAME}", images=folder, generate=None)
+    assert built.name == "zoo:edm-fashion"
+    assert built.calibration_name == "shipped with the model"
+    assert isinstance(built.pile, FolderPile)
+    assert np.array_equal(built.pile.sources, [f"{i:05d}.png" for i in range(3)])
+    fresh = build_audit(NAME, images=None, generate=12, seed=4)
+    assert isinstance(fresh.pile, GeneratedPile)
+    assert fresh.pile.sources[0] == "audit/4/000000"
+    with pytest.raises(BadInputError, match="either IMAGES"):
+        build_audit(NAME, images=folder, generate=5)
+
+
+def test_a_model_without_a_calibration_asks_for_one(tmp_path):
+    with pytest.raises(BadInputError, match="equipoise calibrate --model edm-fashion-clean"):
+        build_audit("edm-fashion-clean", images=None, generate=5)
