@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from equipoise.auditing import prevalence
 from equipoise.auditing.prevalence import (
     estimate_copy_rate,
     expect_false_flags,
@@ -26,8 +27,9 @@ def build_calibration(rng, *, n=2000, found=0.8, images=20, per_image=10, spread
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.5])
-def test_the_interval_covers_the_truth(share):
+def test_the_interval_covers_the_truth(share, monkeypatch):
     """Calibration, images and pile are all drawn anew: everything that is unknown varies."""
+    monkeypatch.setattr(prevalence, "DRAWS", 4000)
     rng = np.random.default_rng(int(1000 * share))
     n, repeats, covered = 1000, 60, 0
     for _ in range(repeats):
@@ -82,7 +84,13 @@ def test_without_known_copies_there_is_only_a_lower_end():
 def test_no_flag_at_all_leaves_room_for_few_copies():
     rate = estimate_copy_rate(build_calibration(np.random.default_rng(0)), flagged=0, n=300)
     assert rate["value"] == rate["low"] == 0
-    assert 0 < rate["high"] < 0.05
+    # By hand, for the mean t = .74: (1 - t)^2 = 7 %, (1 - t)^3 = 2 %, whatever the false flags.
+    assert 300 * rate["high"] == pytest.approx(2)
+
+
+def test_far_fewer_flags_than_promised_leave_an_interval():
+    rate = estimate_copy_rate(build_calibration(np.random.default_rng(0)), flagged=0, n=20_000)
+    assert 0 == rate["low"] <= rate["value"] <= rate["high"] < 0.01
 
 
 def test_more_flags_than_copies_explain_leave_the_whole_pile():

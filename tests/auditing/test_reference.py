@@ -9,7 +9,7 @@ from equipoise.auditing.pile import FolderPile, GeneratedPile
 from equipoise.auditing.reference import calibrate_model
 from equipoise.detection import load_calibration
 from equipoise.errors import BadInputError, CalibrationError
-from equipoise.labels import label_by_nearest
+from equipoise.labels import NearestLabels, NearestSearch, label_by_nearest
 from equipoise.zoo.package import load_zoo
 
 NAME = "edm-fashion"
@@ -77,23 +77,15 @@ def test_a_rate_too_fine_is_refused(tmp_path):
 
 def test_no_novel_output_is_refused(monkeypatch, tmp_path):
     folder = save_pictures(tmp_path / "training", load_zoo(NAME).training_set.images[:60])
-    monkeypatch.setattr(reference, "NearestSearch", lambda pictures: _AllCopies(len(pictures)))
+    monkeypatch.setattr(reference, "NearestSearch", _AllCopies)
     with pytest.raises(BadInputError, match="Not one of 4 outputs is novel"):
         calibrate_model(NAME, generate=4, training=folder, fpr=0.5, seed=0)
 
 
-class _AllCopies:
-    def __init__(self, count):
-        self.count = count
-
-    def add(self, pictures, ids):
-        pass
-
+class _AllCopies(NearestSearch):
     def finish(self):
-        from equipoise.labels import NearestLabels
-
-        rows = torch.zeros(self.count, dtype=torch.long)
-        return NearestLabels(torch.zeros(self.count), rows, rows)
+        rows = torch.zeros(len(self._samples), dtype=torch.long)
+        return NearestLabels(rows.double(), rows, rows)
 
 
 def test_an_audit_is_built_of_names_and_paths(tmp_path):

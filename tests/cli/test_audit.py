@@ -167,7 +167,7 @@ def test_training_and_held_out_images_are_used(capsys, tmp_path, zoo_pictures):
     [
         ([], "either IMAGES"),
         (["somewhere", "--generate", "5"], "either IMAGES"),
-        (["no/folder"], "cannot be found"),
+        (["no/folder"], "is not a folder, a picture or a list"),
         (["--generate", "0"], ">= 1"),
         (["--generate", "5", "--calibration", "no.json"], "no.json"),
         (["--generate", "5", "--model", "zoo:edm-fashion-clean"], "ships no calibration"),

@@ -10,12 +10,15 @@ rate is known exactly: `f` is Beta(k + 1, n_cal - k) given the calibration, `t` 
 of `detection/sensitivity.py` for copies of *other* training images than those it was measured on.
 The interval inverts the test: it holds every `c` under which
 neither as few nor as many flags as were seen is a 2.5 % event. So it has its coverage at rates
-near zero too, where normal intervals fail.
+near zero too, where normal intervals fail. At the upper end the tail is taken relative to that of
+no copies at all (CLs): fewer false flags than expected must not shut out the copies nobody could
+have seen.
 
 Where no copies are known `t` is unknown, and every flag could be all there is or the tip of an
 iceberg: only the lower end is given, for `t = 1`.
 
 References:
+    Presentation of Search Results: the CLs Technique (Read, 2002)
     Estimating Prevalence from the Results of a Screening Test (Rogan and Gladen, 1978)
     Conformal calibration: see `detection/calibration.py`
 """
@@ -52,8 +55,9 @@ def estimate_copy_rate(calibration: Calibration, *, flagged: int, n: int) -> Est
     if sensitivity is None:
         return {"value": None, "low": _share(low, n), "high": None, "n": n}
     # The first count under which so few flags would be rare lies one above the upper end.
-    beyond = pile.find_first(lambda flags: float((flags <= flagged).mean()) <= TAIL)
-    high = n if beyond is None else beyond - 1
+    rare = TAIL * float((pile.flag(0) <= flagged).mean())
+    beyond = pile.find_first(lambda flags: float((flags <= flagged).mean()) <= rare)
+    high = n if beyond is None else max(beyond - 1, 0)
     false_rate = _mean_false_rate(calibration)
     gain = sensitivity.value - false_rate
     value = (flagged / n - false_rate) / gain if gain > 0 else 0.0
