@@ -1,17 +1,14 @@
 """What an audit's rates are worth: three calibrations, and the corrected share of copies.
 
-    python benchmarks/audit_rates.py > docs/rates.md
+    .venv/bin/python benchmarks/audit_rates.py > docs/rates.md
 
 Fresh outputs of the zoo model are labelled by its training images (copy, novel; grey is left
-out) and scored once by the shipped detector. Then
-
-1. three calibrations promise 1 %, and what they do on other pictures is counted;
-2. piles of 1,000 pictures are mixed from copies and novel outputs, and it is counted how often
-   the 95 % interval of the corrected share covers the truth.
+out) and scored once by the shipped detector. Then three calibrations promise 1 %, and what they
+do on other pictures is counted; and piles of 1,000 pictures are mixed from copies and novel
+outputs, and it is counted how often the 95 % interval of the corrected share covers the truth.
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,153 +20,159 @@ from equipoise.bench.outputs import generate_outputs
 from equipoise.detection import Calibration, calibrate_scores, load_calibration
 from equipoise.images import as_unit, content_ids
 from equipoise.runs import build_provenance
-from equipoise.zoo.package import load_zoo
+from equipoise.zoo.package import ZooModel, load_zoo
 
 NAME = "edm-fashion"
 NUM_OUTPUTS = 12_000
 SEED = 101
 NUM_CALIBRATION = 4000
+NUM_HELD = 500
 PILE = 1000
 REPEATS = 200
 SHARES = (0.0, 0.001, 0.01, 0.1, 0.5)
 FPR = 0.01
 
-
-def show(rate):
-    """Write a rate in percent with its interval and n."""
-    value, low, high = (f"{100 * rate[key]:.2f}" for key in ("value", "low", "high"))
-    return f"{value} % ({low} to {high}; {rate['n']:,})"
+Scores = dict[str, np.ndarray]
 
 
-def build_calibrations(shipped, model, scores, pictures):
-    """Fit the three calibrations; return them with the name of their null."""
-    rng = np.random.default_rng(0)
-    novel, held = scores["novel"][:NUM_CALIBRATION], scores["held-out"][:500]
-    copies = rng.choice(scores["copy"], NUM_CALIBRATION // 20, replace=False)
-    own = np.concatenate([novel[: NUM_CALIBRATION - len(copies)], copies])
-    nulls = {
-        "generated and novel": (novel, "generated and novel"),
-        "held-out real": (held, "held-out real"),
-        "own outputs, 5 % copies among them": (own, "own outputs"),
+def draw_scores(model: ZooModel, shipped: Calibration) -> tuple[Scores, int]:
+    """Score novel outputs, copies and held-out images; count the images that are copied."""
+    outputs = generate_outputs(model, NUM_OUTPUTS, seed=SEED, stream="rates")
+
+    def score(pictures: torch.Tensor) -> np.ndarray:
+        ids = content_ids(pictures)
+        return shipped.detector.score(model.denoiser, as_unit(pictures), ids).values.numpy()
+
+    values = score(outputs.pictures)
+    copied = outputs.labels == "copy"
+    scores = {
+        "novel": values[outputs.novel],
+        "copy": values[copied],
+        "held-out": score(model.held_out),
+    }
+    return scores, len(set(outputs.nearest[copied].tolist()))
+
+
+def build_calibrations(shipped: Calibration, model: ZooModel, scores: Scores) -> dict:
+    """Fit the three calibrations on the first of the novel and of the held-out scores."""
+    novel = scores["novel"][:NUM_CALIBRATION]
+    copies = np.random.default_rng(0).choice(scores["copy"], NUM_CALIBRATION // 20, replace=False)
+    fitted_on = {
+        "generated and novel": novel,
+        "held-out real": scores["held-out"][:NUM_HELD],
+        "own outputs": np.concatenate([novel[len(copies) :], copies]),
     }
     return {
-        name: calibrate_scores(
-            shipped.detector, model.denoiser, torch.from_numpy(values), pictures, fpr=FPR,
-            null=null, copies=shipped.copies,
+        null: calibrate_scores(
+            shipped.detector, model.denoiser, torch.from_numpy(values), model.held_out,
+            fpr=FPR, null=null,
         )
-        for name, (values, null) in nulls.items()
+        for null, values in fitted_on.items()
     }  # fmt: skip
 
 
-def count_flags(calibration: Calibration, values):
+def list_calibrations(calibrations: dict, scores: Scores) -> list[str]:
+    """Write a row a calibration: what it promises, and what it does."""
+    others = {
+        "novel": scores["novel"][NUM_CALIBRATION:],
+        "held-out": scores["held-out"][NUM_HELD:],
+        "copy": scores["copy"],
+    }
+    lines = [
+        "| calibrated on | n | threshold | flagged: other novel outputs | flagged: other held-out "
+        "real | found: copies |",
+        "|---|---|---|---|---|---|",
+    ]
+    for null, calibration in calibrations.items():
+        name = f"{null}, 5 % copies among them" if null == "own outputs" else null
+        rates = [show(count_flags(calibration, values)) for values in others.values()]
+        head = f"| {name} | {calibration.n:,} | {calibration.threshold:.3f} | "
+        lines.append(head + " | ".join(rates) + " |")
+    return lines
+
+
+def measure_coverage(
+    calibration: Calibration, scores: Scores, share: float, rng: np.random.Generator
+) -> str:
+    """Mix piles with a share of copies; write how often the interval covers it."""
+    novel, copies = scores["novel"][NUM_CALIBRATION:], round(share * PILE)
+    rates = []
+    for _ in range(REPEATS):
+        pile = np.concatenate(
+            [
+                rng.choice(novel, PILE - copies, replace=False),
+                rng.choice(scores["copy"], copies, replace=False),
+            ]
+        )
+        flagged = int((pile >= calibration.threshold).sum())
+        rates.append(estimate_copy_rate(calibration, flagged=flagged, n=PILE))
+    covered = sum(rate["low"] <= share <= rate["high"] for rate in rates)
+    value, low, high = (
+        np.median([rate[key] for rate in rates]) for key in ("value", "low", "high")
+    )
+    unseen = np.mean([rate["low"] == 0 for rate in rates])
+    return (
+        f"| {share:.1%} | {show(exact_rate(covered, REPEATS))} | {value:.1%} | "
+        f"{low:.1%} to {high:.1%} | {unseen:.0%} |"
+    )
+
+
+def count_flags(calibration: Calibration, values: np.ndarray) -> dict:
     """Count the share of scores at or above the threshold."""
     return exact_rate(int((values >= calibration.threshold).sum()), len(values))
 
 
-def print_calibrations(calibrations, scores):
-    """Print what each calibration promises, and what it does."""
-    print(
-        "| calibrated on | n | threshold | flagged: other novel outputs | flagged: other "
-        "held-out real | found: copies |\n|---|---|---|---|---|---|"
-    )
-    for name, calibration in calibrations.items():
-        cells = [
-            show(count_flags(calibration, scores["novel"][NUM_CALIBRATION:])),
-            show(count_flags(calibration, scores["held-out"][500:])),
-            show(count_flags(calibration, scores["copy"])),
-        ]
-        print(
-            f"| {name} | {calibration.n:,} | {calibration.threshold:.3f} | "
-            + " | ".join(cells)
-            + " |"
-        )
+def show(rate: dict) -> str:
+    """Write a rate in percent with its interval and n."""
+    low, high = f"{100 * rate['low']:.2f}", f"{100 * rate['high']:.2f}"
+    return f"{100 * rate['value']:.2f} % ({low} to {high}; n {rate['n']:,})"
 
 
-def measure_coverage(calibration: Calibration, scores, share, rng):
-    """Mix piles and count how often the interval covers the truth."""
-    novel = scores["novel"][NUM_CALIBRATION:]
-    copies = round(share * PILE)
-    covered, widths, values, zeros = 0, [], [], 0
-    for _ in range(REPEATS):
-        pile = np.concatenate([
-            rng.choice(novel, PILE - copies, replace=False),
-            rng.choice(scores["copy"], copies, replace=False),
-        ])  # fmt: skip
-        flagged = int((pile >= calibration.threshold).sum())
-        rate = estimate_copy_rate(calibration, flagged=flagged, n=PILE)
-        covered += rate["low"] <= share <= rate["high"]
-        zeros += rate["low"] == 0
-        widths.append((rate["low"], rate["high"]))
-        values.append(rate["value"])
-    low, high = np.median(widths, axis=0)
-    return {
-        "covered": exact_rate(covered, REPEATS),
-        "value": float(np.median(values)),
-        "low": float(low),
-        "high": float(high),
-        "unseen": zeros / REPEATS,
-    }
+def show_limit(calibration: Calibration, n: int) -> str:
+    """Write the smallest share that an audit of n pictures would notice."""
+    limit = find_detection_limit(calibration, n)
+    return f"{limit:.2%} of {n:,}" if limit is not None else f"none of {n:,}"
 
 
-def main():
-    """Draw, score, print."""
-    model = load_zoo(NAME)
-    shipped = load_calibration(locate_shipped(NAME))
-    outputs = generate_outputs(model, NUM_OUTPUTS, seed=SEED, stream="rates")
-    detector = shipped.detector
-
-    def score(pictures):
-        ids = content_ids(pictures)
-        return detector.score(model.denoiser, as_unit(pictures), ids).values.numpy()
-
-    values = score(outputs.pictures)
-    scores = {
-        "novel": values[outputs.novel],
-        "copy": values[outputs.labels == "copy"],
-        "held-out": score(model.held_out),
-    }
-    made = build_provenance()
-    counts = ", ".join(f"{len(v):,} {k}" for k, v in scores.items())
-    images = len(set(outputs.nearest[outputs.labels == "copy"].tolist()))
-    print("# Rates of an audit\n")
-    print(f"`python benchmarks/audit_rates.py`: {NUM_OUTPUTS:,} fresh outputs of `zoo:{NAME}` ")
-    print(
-        f"(seed {SEED}): {counts}; the copies are of {images} planted images. Grey outputs are left out."
-    )
-    print(f"Machine: {made['processor']}, Python {made['python']}, torch {made['torch']}, ")
-    print(
-        f"{made['time'][:10]}. Intervals 95 %, exact; of the copies as if they were independent.\n"
-    )
-    print("## Three ways to calibrate, promise 1 %\n")
-    calibrations = build_calibrations(shipped, model, scores, outputs.pictures[:NUM_CALIBRATION])
-    print_calibrations(calibrations, scores)
+def main() -> None:
+    """Draw, score, count, and print the page."""
+    torch.set_num_threads(2)
+    model, shipped = load_zoo(NAME), load_calibration(locate_shipped(NAME))
+    scores, num_images = draw_scores(model, shipped)
+    made, rng = build_provenance(), np.random.default_rng(0)
+    counts = ", ".join(f"{len(values):,} {name}" for name, values in scores.items())
     sensitivity = shipped.sensitivity()
-    print("\n## The corrected share of copies\n")
-    print(
-        f"{REPEATS} piles of {PILE:,} pictures a row, mixed from copies and from novel outputs that the "
-    )
-    print(
-        f"calibration never saw; the shipped calibration ({shipped.n:,} novel outputs; known copies found "
-    )
-    print(f"{show(sensitivity.describe())}, of {sensitivity.groups} images).\n")
-    print(
-        "| true share | covered by the 95 % interval | median estimate | median interval | piles in which zero is not excluded |"
-    )
-    print("|---|---|---|---|---|")
-    rng = np.random.default_rng(0)
-    for share in SHARES:
-        found = measure_coverage(shipped, scores, share, rng)
-        print(
-            f"| {100 * share:g} % | {show(found['covered'])} | {100 * found['value']:.2f} % | "
-            f"{100 * found['low']:.2f} to {100 * found['high']:.2f} % | {100 * found['unseen']:.0f} % |"
-        )
-    print("\nSmallest share noticed in 95 % of audits: " + ", ".join(
-        f"{100 * limit:.2g} % of {n:,}" if (limit := find_detection_limit(shipped, n)) else f"none of {n:,}"
-        for n in (100, 1000, 10_000)
-    ) + ".")  # fmt: skip
+    known = show(sensitivity.describe()) if sensitivity else "none"
+    lines = [
+        "# Rates of an audit",
+        "",
+        f"`python benchmarks/audit_rates.py`: {NUM_OUTPUTS:,} fresh outputs of `zoo:{NAME}` (seed "
+        f"{SEED}): {counts}. The copies are of {num_images} planted images; grey outputs are left "
+        f"out. Machine: {made['processor']}, Python {made['python']}, torch {made['torch']}, "
+        f"{made['time'][:10]}. Intervals are exact, 95 %, those of copies as if copies of one "
+        "image were independent.",
+        "",
+        f"## Three ways to calibrate, promise {FPR:.0%}",
+        "",
+        *list_calibrations(build_calibrations(shipped, model, scores), scores),
+        "",
+        "## The corrected share of copies",
+        "",
+        f"{REPEATS} piles of {PILE:,} pictures a row, mixed from copies of all planted images and "
+        "from novel outputs that the calibration never saw. The shipped calibration: "
+        f"{shipped.n:,} novel outputs, of known copies found {known}.",
+        "",
+        "| true share | covered by the 95 % interval | median estimate | median interval | piles "
+        "where zero is not excluded |",
+        "|---|---|---|---|---|",
+        *(measure_coverage(shipped, scores, share, rng) for share in SHARES),
+        "",
+        "Smallest share noticed in 95 % of audits: "
+        + ", ".join(show_limit(shipped, n) for n in (100, 1000, 10_000))
+        + ".",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
-    assert Path("src/equipoise").is_dir(), "run from the root of the repository"
-    sys.exit(main())
+    main()

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "equipoise"
 # Wiring and containers of constants are tested through the commands and rooms that use them.
 TESTED_ELSEWHERE = {
+    "auditing/parts.py": "auditing/test_reference.py",
     "bench/check.py": "cli/test_cli.py",
     "bench/outputs.py": "bench/test_demo.py",
     "bench/parts.py": "bench/test_demo.py",
@@ -59,20 +60,33 @@ def test_every_error_has_a_section():
         assert f"## {cls.slug}" in page, cls.slug
 
 
-def test_every_command_and_run_column_is_documented():
-    commands = (ROOT / "docs" / "commands.md").read_text()
-    for name in ("demo", "calibrate", "sites", "sweep", "zoo list", "zoo train", "zoo check"):
-        assert f"## equipoise {name}" in commands
-    page = (ROOT / "docs" / "run-folder.md").read_text()
+def test_every_command_is_documented():
+    from equipoise.cli.main import app
+    from equipoise.cli.runs import runs
+    from equipoise.cli.zoo import zoo
+
+    page = (ROOT / "docs" / "commands.md").read_text()
+    groups = {"runs": runs, "zoo": zoo}
+    own = [name for name in app if not name.startswith("-")]
+    assert {"audit", "demo", "zoo"} <= set(own)
+    for name in own:
+        below = [n for n in groups.get(name, ()) if not n.startswith("-")]
+        for command in [f"{name} {child}" for child in below] or [name]:
+            assert f"## equipoise {command}" in page, command
+
+
+def test_every_run_column_is_documented():
+    from equipoise.auditing import duplicates, item
     from equipoise.bench import demo
 
+    page = (ROOT / "docs" / "run-folder.md").read_text()
     tree = ast.parse(Path(demo.__file__).read_text())
     build = next(
         n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "_build_items"
     )
     keys = [k.value for d in ast.walk(build) if isinstance(d, ast.Dict) for k in d.keys]
     assert len(keys) > 10
-    for column in keys:
+    for column in [*keys, *item.SCHEMA.names, *duplicates.SCHEMA.names]:
         assert f"`{column}`" in page, column
 
 

@@ -30,7 +30,24 @@ def test_nothing_heavy_is_imported(statement):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "calibrate", "sites", "sweep", "zoo", "zoo list", "zoo train", "zoo check"],
+    [
+        "",
+        "demo",
+        "audit",
+        "calibrate",
+        "duplicates",
+        "report",
+        "runs",
+        "runs list",
+        "runs show",
+        "runs check",
+        "sites",
+        "sweep",
+        "zoo",
+        "zoo list",
+        "zoo train",
+        "zoo check",
+    ],  # fmt: skip
 )
 def test_every_command_has_help(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")
@@ -51,7 +68,7 @@ def test_every_command_has_help(capsys, command):
         (["zoo", "train", "edm-fashion-clean"], "clean twin"),
         (["zoo", "train", "edm-fashion", "--data", "no/folder"], "dataset-fashion-mnist"),
         (["calibrate", "--out", "x.json"], "either --generate"),
-        (["calibrate", "--out", "x.json", "--reference", "no/folder"], "not a folder"),
+        (["calibrate", "--out", "x.json", "--reference", "no/folder"], "not a folder, a"),
         (["calibrate", "--out", "x.json", "--generate", "0"], ">= 1"),
         (["sweep", "--num-samples", "0"], ">= 1"),
         (["demo", "--out", "/proc/nowhere"], "/proc/nowhere"),
