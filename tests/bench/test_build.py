@@ -28,12 +28,13 @@ def tiny_zoo(monkeypatch):
     monkeypatch.setattr(package, "RECIPES", recipes)
     pictures = torch.randint(0, 256, (60, 28, 28), dtype=torch.uint8)
     monkeypatch.setattr(build, "read_images", lambda *_: pictures)
+    return recipes
 
 
 @pytest.mark.parametrize("name", ["edm-fashion", "edm-fashion-clean"])
 def test_a_trained_package_loads_again_and_its_card_is_complete(tiny_zoo, tmp_path, name):
-    build.train_zoo_model("edm-fashion", tmp_path, tmp_path)
-    build.train_zoo_model("edm-fashion-clean", tmp_path, tmp_path)
+    for spec in tiny_zoo.values():
+        build.train_zoo_model(spec, tmp_path, tmp_path)
     model = load_zoo(name, tmp_path)
     card = json.loads((tmp_path / name / "card.json").read_text())
     assert card["fingerprint"] == build.fingerprint(model.denoiser)

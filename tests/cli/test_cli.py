@@ -47,7 +47,7 @@ def test_nothing_heavy_is_imported(statement):
         "zoo list",
         "zoo train",
         "zoo check",
-    ],  # fmt: skip
+    ],
 )
 def test_every_command_has_help(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")

@@ -82,7 +82,5 @@ def _score(model: Denoiser, detector: Spikiness, pictures: Tensor) -> np.ndarray
     return detector.score(model, as_unit(pictures), content_ids(pictures)).values.numpy()
 
 
-def _subtract_means(
-    seen: np.ndarray, unseen: np.ndarray, axis: int
-) -> np.ndarray | np.float64:
+def _subtract_means(seen: np.ndarray, unseen: np.ndarray, axis: int) -> np.ndarray | np.float64:
     return seen.mean(axis=axis) - unseen.mean(axis=axis)
