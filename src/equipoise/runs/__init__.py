@@ -17,10 +17,11 @@ from equipoise.runs.folder import (
     write_items,
     write_tensors,
 )
-from equipoise.runs.lock import lock_run
+from equipoise.runs.lock import LOCK, lock_run
 
 __all__ = [
     "ITEM_COLUMNS",
+    "LOCK",
     "Run",
     "RunRecord",
     "build_provenance",
