@@ -5,7 +5,6 @@ duplicates when they are equal at that size. Scores, p-values and verdicts are n
 a fact about the training set, no judgement of a model.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from tqdm.auto import tqdm
 
 from equipoise.auditing.pile import FolderPile, Loaded, count_parts
 from equipoise.detection import Stopwatch
-from equipoise.images import content_ids
 from equipoise.labels import KINDS, Duplicates, find_duplicates
 from equipoise.runs import Run, finish_run, start_run, write_items
 
@@ -99,28 +97,23 @@ def _drop_equal_channels(pictures: Tensor) -> Tensor:
     return pictures[:, :1] if bool((pictures == pictures[:, :1]).all()) else pictures
 
 
-def _hash_source(source: str) -> str:
-    """Key an item without pixels."""
-    return hashlib.blake2b(source.encode(), digest_size=16).hexdigest()
-
-
 def _build_items(loaded: Sequence[Loaded], images: _Images, found: Duplicates) -> pa.Table:
     """Build one row an item, in the order of the listing; what was not read has its reason."""
     ratio = [None if value != value else value for value in found.ratio.tolist()]  # NaN
     described = zip(
-        content_ids(images.pictures), found.group.tolist(), found.kinds,
-        found.nearest.tolist(), ratio, found.sizes().tolist(), strict=True,
+        found.group.tolist(), found.kinds, found.nearest.tolist(), ratio,
+        found.sizes().tolist(), strict=True,
     )  # fmt: skip
     rows = []
     for item in loaded:
-        row: dict[str, Any] = {"source": item.source, "error": item.error}
+        row: dict[str, Any] = {"id": item.id, "source": item.source, "error": item.error}
         if item.pixels is None:
-            rows.append(row | {"id": _hash_source(item.source)})
+            rows.append(row)
             continue
-        key, group, kind, nearest, value, size = next(described)
+        group, kind, nearest, value, size = next(described)
         rows.append(
             row | {
-                "id": key, "group": group, "kind": kind, "ratio": value, "group_size": size,
+                "group": group, "kind": kind, "ratio": value, "group_size": size,
                 "nearest": images.sources[nearest] if nearest >= 0 else None,
             }
         )  # fmt: skip

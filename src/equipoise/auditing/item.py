@@ -1,6 +1,5 @@
 """Rows of an audit: what was read becomes scores, verdicts and one table a part."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from equipoise.auditing.pile import Loaded
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Calibration, judge
-from equipoise.images import as_unit, content_ids
+from equipoise.images import as_unit
 
 SCHEMA = pa.schema(
     [
@@ -51,34 +50,42 @@ class ScoredPart:
 
 def score_part(model: Denoiser, calibration: Calibration, loaded: list[Loaded]) -> ScoredPart:
     """Score and judge what could be read; everything becomes one row, in the order given."""
-    readable = [item for item in loaded if item.pixels is not None]
-    if not readable:
-        none = torch.zeros((0, *model.sample_shape), dtype=torch.uint8)
-        return ScoredPart(_build_table([_describe(item) for item in loaded]), none, 0)
-    pictures = torch.stack([item.pixels for item in readable if item.pixels is not None])
-    ids = content_ids(pictures)
+    rows = [_describe(item) for item in loaded]
+    readable = [place for place, item in enumerate(loaded) if item.pixels is not None]
+    flagged = torch.zeros((0, *model.sample_shape), dtype=torch.uint8)
+    if readable:
+        pictures = torch.stack([item.pixels for item in loaded if item.pixels is not None])
+        measured = _measure(
+            model, calibration, pictures, [rows[place]["id"] for place in readable]
+        )
+        for place, found in zip(readable, measured, strict=True):
+            rows[place] |= found
+        flagged = pictures[[found.get("verdict") == "memorized" for found in measured]]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    return ScoredPart(table, flagged, len(readable) * calibration.detector.draws)
+
+
+def _measure(
+    model: Denoiser,
+    calibration: Calibration,
+    pictures: UInt8[Tensor, "case channel height width"],
+    ids: list[str],
+) -> list[dict[str, Any]]:
+    """Give every picture its score, interval, p-value and verdict, or an error."""
     scores = calibration.detector.score(model, as_unit(pictures), ids)
     judgement = judge(calibration, scores, pictures)
-    low, high = scores.interval().T
-    finite = torch.isfinite(scores.per_draw).all(dim=1)
-    measured = iter(
-        {
-            "id": ids[row],
-            "score": float(scores.values[row]),
-            "score_low": float(low[row]),
-            "score_high": float(high[row]),
-            "p_value": float(judgement.p_values[row]),
-            "verdict": judgement.verdicts[row],
-        }
-        if finite[row]
-        else {"id": ids[row], "error": NOT_FINITE}
-        for row in range(len(ids))
-    )
-    rows = [
-        _describe(item) | (next(measured) if item.pixels is not None else {}) for item in loaded
+    finite = torch.isfinite(scores.per_draw).all(dim=1).tolist()
+    columns = {
+        "score": scores.values.tolist(),
+        "score_low": scores.interval()[:, 0].tolist(),
+        "score_high": scores.interval()[:, 1].tolist(),
+        "p_value": judgement.p_values.tolist(),
+        "verdict": judgement.verdicts,
+    }
+    return [
+        {name: values[row] for name, values in columns.items()} if ok else {"error": NOT_FINITE}
+        for row, ok in enumerate(finite)
     ]
-    flagged = torch.tensor([verdict == "memorized" for verdict in judgement.verdicts]) & finite
-    return ScoredPart(_build_table(rows), pictures[flagged], scores.evaluations)
 
 
 def fill_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
@@ -88,19 +95,6 @@ def fill_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
 
 
 def _describe(item: Loaded) -> dict[str, Any]:
-    """Fill what is known before scoring; an item that failed is keyed by its source."""
-    key = hashlib.blake2b(item.source.encode(), digest_size=16).hexdigest()
-    return {
-        "id": key,
-        "source": item.source,
-        "error": item.error,
-        "width": item.width,
-        "height": item.height,
-        "format": item.format,
-        "mode": item.mode,
-        "thumbnail": item.thumbnail,
-    }
-
-
-def _build_table(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    """Fill what is known before scoring."""
+    names = ("id", "source", "error", "width", "height", "format", "mode", "thumbnail")
+    return {name: getattr(item, name) for name in names}

@@ -20,7 +20,16 @@ from torch import Tensor
 
 from equipoise.denoisers import Denoiser
 from equipoise.errors import UnreadablePictureError
-from equipoise.images import RULE, Entry, Listing, list_pictures, quantize, read_picture, show_path
+from equipoise.images import (
+    RULE,
+    Entry,
+    Listing,
+    content_id,
+    list_pictures,
+    quantize,
+    read_picture,
+    show_path,
+)
 from equipoise.sampling import build_sigmas, sample_items
 from equipoise.zoo.recipe import SamplerSpec
 
@@ -41,6 +50,13 @@ class Loaded:
     height: int | None = None
     format: str | None = None
     mode: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Hash of the pixels, which keys the noise; of the source where there are none."""
+        if self.pixels is not None:
+            return content_id(self.pixels)
+        return hashlib.blake2b(self.source.encode(), digest_size=16).hexdigest()
 
 
 @runtime_checkable
