@@ -10,7 +10,13 @@ from torch import Tensor
 
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import FolderPile
-from equipoise.denoisers import Denoiser, check_device
+from equipoise.denoisers import (
+    INDEX,
+    Denoiser,
+    build_from_pipeline,
+    check_device,
+    load_pipeline,
+)
 from equipoise.detection import (
     Calibration,
     Judgement,
@@ -45,11 +51,12 @@ class CalibratedDetector:
         return judge(self.calibration, scores, pictures)
 
 
-def load(source: str | Denoiser, *, device: str = "cpu") -> Denoiser:
+def load(source: object, *, device: str = "cpu") -> Denoiser:
     """Load a model to look into.
 
     Args:
-        source: "zoo:NAME", or a denoiser, which is returned as it is.
+        source: "zoo:NAME"; a folder that diffusers saved (Stable Diffusion 1.x, DiT); a live
+            diffusers pipeline; or a denoiser, which is returned as it is.
         device: Where a loaded model computes, "cpu" or "cuda".
 
     Raises:
@@ -60,15 +67,20 @@ def load(source: str | Denoiser, *, device: str = "cpu") -> Denoiser:
         >>> load("zoo:edm-fashion").sample_shape
         (1, 16, 16)
     """
-    if not isinstance(source, str):
+    if isinstance(source, Denoiser):
         return source
-    if not source.startswith(ZOO_PREFIX):
-        raise BadInputError(
-            f'Cannot load "{source}": "zoo:NAME" or a denoiser is allowed. List the zoo with '
-            "`equipoise zoo list`, or make a denoiser of your own module with equipoise.wrap."
-        )
+    if not isinstance(source, (str, Path)):
+        return build_from_pipeline(source)
     check_device(device)
-    return load_zoo(source).denoiser.to(device, torch.float32)
+    if str(source).startswith(ZOO_PREFIX):
+        return load_zoo(str(source)).denoiser.to(device, torch.float32)
+    if (Path(source) / INDEX).is_file():
+        return build_from_pipeline(load_pipeline(Path(source))).to(device, torch.float32)
+    raise BadInputError(
+        f'Cannot load "{source}": "zoo:NAME", a folder that diffusers saved, a live pipeline or a '
+        "denoiser is allowed. List the zoo with `equipoise zoo list`, or make a denoiser of your "
+        "own module with equipoise.wrap."
+    )
 
 
 def spikiness(
@@ -155,7 +167,7 @@ def audit(
         name=type(model).__name__,
         calibration=detector.calibration,
         calibration_name="given",
-        pile=FolderPile(Path(images), model.sample_shape),
+        pile=FolderPile(Path(images), model.image_shape),
         training=None if training is None else Path(training),
         held_out=None if held_out is None else Path(held_out),
     )

@@ -52,7 +52,7 @@ def score_part(model: Denoiser, calibration: Calibration, loaded: list[Loaded]) 
     """Score and judge what could be read; everything becomes one row, in the order given."""
     rows = [_describe(item) for item in loaded]
     readable = [place for place, item in enumerate(loaded) if item.pixels is not None]
-    flagged = torch.zeros((0, *model.sample_shape), dtype=torch.uint8)
+    flagged = torch.zeros((0, *model.image_shape), dtype=torch.uint8)
     if readable:
         pictures = torch.stack([item.pixels for item in loaded if item.pixels is not None])
         measured = _measure(

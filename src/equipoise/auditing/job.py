@@ -205,7 +205,7 @@ def _fill_q_values(run: Run, p_values: pa.ChunkedArray) -> np.ndarray:
 
 def _compare_with_training(audit: Audit, run: Run, training: Path) -> dict[str, Any]:
     """Find the nearest training image of the flagged items; test the model where asked."""
-    shape = audit.model.sample_shape
+    shape = audit.model.image_shape
     pile = FolderPile(training, shape)
     results: dict[str, Any] = {"training": find_nearest(run, pile)}
     if audit.held_out is not None:

@@ -57,7 +57,7 @@ def build_audit(
         )
     pile: Pile
     if images is not None:
-        pile = FolderPile(images, denoiser.sample_shape)
+        pile = FolderPile(images, denoiser.image_shape)
     else:
         sampler = model.recipe.sampler
         pile = GeneratedPile(denoiser, sampler, count=generate or 0, seed=seed, stream="audit")

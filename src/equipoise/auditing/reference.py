@@ -78,7 +78,7 @@ def calibrate_model(
     pile: Pile
     if reference is not None:
         null: Null = "held-out real"
-        pile = FolderPile(reference, denoiser.sample_shape)
+        pile = FolderPile(reference, denoiser.image_shape)
     else:
         null = "own outputs" if training is None else "generated and novel"
         pile = GeneratedPile(

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from equipoise.bench.baselines import DenoisingResidual, score_pictures
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
+from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Calibration,
     KnownCopies,
@@ -135,11 +136,16 @@ def sweep_outputs(
     cells = sweep_cells(
         model.denoiser, as_unit(part.pictures), part.ids,
         site_sets=[*((site,) for site in singles), model.denoiser.default_sites],
-        sigmas=[share * model.denoiser.data_std for share in SIGMA_SHARES],
+        sigmas=list_sigmas(model.denoiser),
         reference=is_reference, batch=SWEEP_BATCH,
     )  # fmt: skip
     shown = tqdm(cells, desc="sweep", unit="cell", leave=False)
     return [SweepCell(cell.detector, cell.scores[~is_reference]) for cell in shown]
+
+
+def list_sigmas(denoiser: Denoiser) -> list[float]:
+    """List the noise levels that are tried, as the model knows them."""
+    return [denoiser.snap(share * denoiser.data_std) for share in SIGMA_SHARES]
 
 
 def name_copies(outputs: LabelledOutputs, rows: np.ndarray) -> torch.Tensor:
@@ -199,8 +205,8 @@ def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def _choose_residual(model: ZooModel, part: _Part, planted: torch.Tensor) -> DenoisingResidual:
     candidates = []
-    for share in SIGMA_SHARES:
-        residual = DenoisingResidual(sigma=share * model.denoiser.data_std)
+    for sigma in list_sigmas(model.denoiser):
+        residual = DenoisingResidual(sigma=sigma)
         scores = residual.score(model.denoiser, as_unit(part.pictures), part.ids).values
         candidates.append((weighted_auroc(scores, planted), residual))
     area, best = max(candidates, key=lambda candidate: abs(candidate[0] - 0.5))

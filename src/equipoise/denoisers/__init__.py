@@ -1,7 +1,9 @@
 """One protocol for everything we look into; adapters per family; noise levels."""
 
 from equipoise.denoisers.analytic import GaussianDenoiser, IdealDenoiser
+from equipoise.denoisers.dit import build_dit
 from equipoise.denoisers.edm import EdmDenoiser
+from equipoise.denoisers.pipeline import INDEX, build_from_pipeline, load_pipeline
 from equipoise.denoisers.protocol import (
     Denoiser,
     check_device,
@@ -9,19 +11,27 @@ from equipoise.denoisers.protocol import (
     device_of,
     fingerprint,
 )
+from equipoise.denoisers.stable_diffusion import build_stable_diffusion
+from equipoise.denoisers.timed import TimedDenoiser
 from equipoise.denoisers.unet import UNet
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
 
 __all__ = [
+    "INDEX",
     "Denoiser",
     "EdmDenoiser",
     "GaussianDenoiser",
     "IdealDenoiser",
+    "TimedDenoiser",
     "UNet",
     "WrappedDenoiser",
+    "build_dit",
+    "build_from_pipeline",
+    "build_stable_diffusion",
     "check_device",
     "check_finite_weights",
     "device_of",
     "fingerprint",
+    "load_pipeline",
     "wrap",
 ]

@@ -48,6 +48,11 @@ class IdealDenoiser:
         return tuple(self.points.shape[1:])
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one picture: that of a sample."""
+        return self.sample_shape
+
+    @property
     def data_std(self) -> float:
         """Standard deviation of all coordinates of all points."""
         return float(self.points.std(correction=0))
@@ -63,6 +68,10 @@ class IdealDenoiser:
         squared = torch.cdist(x.flatten(1), flat, compute_mode="donot_use_mm_for_euclid_dist") ** 2
         weights = torch.softmax(-squared / (2 * sigma[:, None] ** 2), dim=1)
         return (weights @ flat).reshape(x.shape)
+
+    def snap(self, sigma: float) -> float:
+        """Return `sigma`: every noise level is known."""
+        return sigma
 
     def null_condition(self, batch: int) -> None:
         """Return None: there is no condition."""
@@ -100,6 +109,11 @@ class GaussianDenoiser:
         return tuple(self.mean.shape)
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one picture: that of a sample."""
+        return self.sample_shape
+
+    @property
     def data_std(self) -> float:
         """Root of the mean variance of the coordinates."""
         return float(self.covariance.diagonal().mean().sqrt())
@@ -116,6 +130,10 @@ class GaussianDenoiser:
         coordinates = (x.flatten(1) - mean) @ vectors
         shrunk = coordinates * eigenvalues / (eigenvalues + per_sample(sigma, coordinates) ** 2)
         return (shrunk @ vectors.T + mean).reshape(x.shape)
+
+    def snap(self, sigma: float) -> float:
+        """Return `sigma`: every noise level is known."""
+        return sigma
 
     def null_condition(self, batch: int) -> None:
         """Return None: there is no condition."""

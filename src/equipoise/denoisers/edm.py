@@ -36,6 +36,11 @@ class EdmDenoiser:
     data_std: float
     default_sites: tuple[str, ...] = ()
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one picture: that of a sample."""
+        return self.sample_shape
+
     def denoise(
         self,
         x: Float[Tensor, "batch channel height width"],
@@ -53,6 +58,10 @@ class EdmDenoiser:
         model_input = (c_in * x).to(dtype, memory_format=torch.channels_last)
         F_x = self.network(model_input, c_noise).to(x.dtype)
         return c_skip * x + c_out * F_x
+
+    def snap(self, sigma: float) -> float:
+        """Return `sigma`: every noise level is known."""
+        return sigma
 
     def null_condition(self, batch: int) -> None:
         """Return None: the model is unconditional."""

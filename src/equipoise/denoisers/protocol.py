@@ -30,6 +30,11 @@ class Denoiser(Protocol):
         ...
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one picture that `encode` takes, without the batch axis."""
+        ...
+
+    @property
     def data_std(self) -> float:
         """Standard deviation of the clean samples, in data units; scales the default sigma."""
         ...
@@ -46,6 +51,10 @@ class Denoiser(Protocol):
         cond: Tensor | None = None,
     ) -> Float[Tensor, "batch ..."]:
         """Estimate `E[x0 | x]`; `cond` is what `null_condition` returns, or a real condition."""
+        ...
+
+    def snap(self, sigma: float) -> float:
+        """Return the nearest noise level the model knows; `sigma` itself where it knows all."""
         ...
 
     def null_condition(self, batch: int) -> Tensor | None:

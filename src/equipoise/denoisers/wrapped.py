@@ -1,26 +1,20 @@
 r"""Make a denoiser of anybody's module, by a few words about it.
 
-What a network predicts is turned into `x0` here and nowhere else. With `x = x0 + sigma * eps`:
-
-    x0       D = F(x, sigma)
-    eps      D = x - sigma F(x, sigma)
-    v        D = alpha (alpha x) - sigma alpha F(alpha x, sigma),   alpha = 1 / sqrt(1 + sigma^2)
-
-`alpha x` is the variance-preserving input, on which v = alpha eps - sigma alpha x0.
+A network that predicts x0 or eps gets `x = x0 + sigma eps`, one that predicts v gets the
+variance-preserving input `x / sqrt(1 + sigma^2)`; what follows from its answer is in
+`prediction.py`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.denoisers.edm import per_sample
+from equipoise.denoisers.prediction import Prediction, estimate_x0
 from equipoise.denoisers.protocol import check_finite_weights
 from equipoise.errors import BadInputError
-
-Prediction = Literal["x0", "eps", "v"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,11 @@ class WrappedDenoiser:
     low: float
     high: float
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one picture: that of a sample."""
+        return self.sample_shape
+
     def denoise(
         self,
         x: Float[Tensor, "batch ..."],
@@ -44,13 +43,13 @@ class WrappedDenoiser:
     ) -> Float[Tensor, "batch ..."]:
         """Estimate `E[x0 | x]` from what the network predicts."""
         level = per_sample(sigma, x)
-        if self.prediction == "x0":
-            return self.call(self.network, x, sigma)
-        if self.prediction == "eps":
-            return x - level * self.call(self.network, x, sigma)
-        alpha = (1 + level**2) ** -0.5  # signal scale of the variance-preserving input
-        v = self.call(self.network, alpha * x, sigma)
-        return alpha * (alpha * x) - (level * alpha) * v
+        seen = x / (1 + level**2).sqrt() if self.prediction == "v" else x
+        output = self.call(self.network, seen, sigma)
+        return estimate_x0(self.prediction, output, x, level)
+
+    def snap(self, sigma: float) -> float:
+        """Return `sigma`: every noise level is known."""
+        return sigma
 
     def null_condition(self, batch: int) -> None:
         """Return None: wrapped modules are called without a condition."""

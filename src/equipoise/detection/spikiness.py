@@ -158,4 +158,4 @@ def build_default(denoiser: Denoiser) -> Spikiness:
     only rank.
     """
     site = select_sites(denoiser, denoiser.default_sites)[0]
-    return Spikiness(sites=(site,), sigma=DEFAULT_SIGMA_SHARE * denoiser.data_std)
+    return Spikiness(sites=(site,), sigma=denoiser.snap(DEFAULT_SIGMA_SHARE * denoiser.data_std))

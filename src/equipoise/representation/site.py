@@ -171,4 +171,5 @@ def _run_once(denoiser: Denoiser) -> None:
     """Denoise one blank sample."""
     device = device_of(denoiser)
     x = torch.zeros((1, *denoiser.sample_shape), device=device)
-    denoiser.denoise(x, torch.ones(1, device=device), denoiser.null_condition(1))
+    sigma = torch.full((1,), denoiser.snap(1.0), device=device)
+    denoiser.denoise(x, sigma, denoiser.null_condition(1))

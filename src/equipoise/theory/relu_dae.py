@@ -106,6 +106,11 @@ class ReluDaeDenoiser:
                 "pass the standard deviation of the training data."
             )
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one picture: that of a sample."""
+        return self.sample_shape
+
     def denoise(
         self,
         x: Float[Tensor, "batch ..."],
@@ -115,6 +120,10 @@ class ReluDaeDenoiser:
         """Estimate `E[x0 | x]` at the sigma of the training, whatever `sigma` is (Eq. 5)."""
         x0_hat = self.network(x.flatten(1).to(self.network.W1.dtype))
         return x0_hat.reshape(x.shape).to(x.dtype)
+
+    def snap(self, sigma: float) -> float:
+        """Return `sigma`: every noise level is known."""
+        return sigma
 
     def null_condition(self, batch: int) -> None:
         """Return None: the model is unconditional."""

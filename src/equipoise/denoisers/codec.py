@@ -1,0 +1,71 @@
+"""From pictures to the samples a model denoises, and back."""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Maps pictures with values in [0, 1] to samples and back."""
+
+    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map pictures to samples."""
+        ...
+
+    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map samples to pictures."""
+        ...
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "Codec":
+        """Return a copy on `device` in `dtype`."""
+        ...
+
+
+@dataclass(frozen=True)
+class PixelCodec:
+    """Samples are pictures with values in [-1, 1]."""
+
+    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map [0, 1] to [-1, 1]."""
+        return 2 * images - 1
+
+    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map [-1, 1] to [0, 1], clipping what lies outside."""
+        return ((x0 + 1) / 2).clamp(0, 1)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "PixelCodec":
+        """Return itself: there is nothing to move."""
+        return self
+
+
+@dataclass(frozen=True)
+class VaeCodec:
+    """Samples are the latents of a diffusers `AutoencoderKL`, scaled as the model was trained.
+
+    The mean of the encoder is taken, not a draw: a score then depends on the picture alone.
+    """
+
+    vae: Any
+
+    @torch.no_grad()
+    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map pictures to scaled latents."""
+        weights = next(self.vae.parameters())
+        latents = self.vae.encode((2 * images - 1).to(weights)).latent_dist.mean
+        return latents.float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map scaled latents to pictures, clipping what lies outside [0, 1]."""
+        weights = next(self.vae.parameters())
+        pixels = self.vae.decode((x0 / self.vae.config.scaling_factor).to(weights)).sample
+        return ((pixels.float() + 1) / 2).clamp(0, 1)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "VaeCodec":
+        """Return a copy on `device` in `dtype`."""
+        return replace(self, vae=copy.deepcopy(self.vae).to(device=device, dtype=dtype))

@@ -1,0 +1,92 @@
+r"""A denoiser with discrete times and a condition: DiT, Stable Diffusion, and their kin.
+
+    D(x; sigma, cond) from F(z, t, cond),   z = x / sqrt(1 + sigma^2),   sigma = sigma_t
+
+The pieces come from the family's builder (`dit.py`, `stable_diffusion.py`).
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from equipoise.denoisers.codec import Codec
+from equipoise.denoisers.edm import per_sample
+from equipoise.denoisers.level import NoiseGrid
+from equipoise.denoisers.prediction import Prediction, estimate_x0
+
+Call = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TimedDenoiser:
+    """A network that is told a time and a condition.
+
+    Args:
+        network: The module whose sites are captured.
+        call: `call(network, z, time, cond)` gives what `prediction` names.
+        prediction: What the network predicts.
+        grid: Noise levels of the times.
+        codec: Pictures to samples and back.
+        empty: The empty condition of one sample, with a batch axis of 1.
+        sample_shape: Channels, height, width of a sample.
+        image_shape: Channels, height, width of a picture.
+        data_std: Standard deviation of the samples, in data units.
+        default_sites: Sites to look at when nobody chose others.
+    """
+
+    network: nn.Module
+    call: Call
+    prediction: Prediction
+    grid: NoiseGrid
+    codec: Codec
+    empty: Tensor
+    sample_shape: tuple[int, ...]
+    image_shape: tuple[int, ...]
+    data_std: float
+    default_sites: tuple[str, ...]
+
+    def denoise(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        sigma: Float[Tensor, " batch"],
+        cond: Tensor | None = None,
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Estimate `E[x0 | x]`; without a condition the empty one is meant.
+
+        Raises:
+            BadInputError: for a noise level that the model does not know, see `snap`.
+        """
+        time = self.grid.find_time(sigma)
+        level = per_sample(sigma, x)
+        weights = next(self.network.parameters())
+        z = (x / (1 + level**2).sqrt()).to(weights.dtype)
+        chosen = self.null_condition(len(x)) if cond is None else cond
+        output = self.call(self.network, z, time, chosen).to(x.dtype)
+        return estimate_x0(self.prediction, output, x, level)
+
+    def snap(self, sigma: float) -> float:
+        """Return the nearest noise level that the model knows."""
+        return self.grid.snap(sigma)
+
+    def null_condition(self, batch: int) -> Tensor:
+        """Return the empty condition for `batch` samples."""
+        return self.empty.expand(batch, *self.empty.shape[1:])
+
+    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map pictures with values in [0, 1] to samples."""
+        return self.codec.encode(images)
+
+    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Map samples to pictures with values in [0, 1]."""
+        return self.codec.decode(x0)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "TimedDenoiser":
+        """Return a copy on `device` in `dtype`; the original is left as it was."""
+        network = copy.deepcopy(self.network).to(device=device, dtype=dtype)
+        empty = self.empty.to(device)
+        moved = empty.to(dtype) if empty.is_floating_point() else empty
+        return replace(self, network=network, codec=self.codec.to(device, dtype), empty=moved)
