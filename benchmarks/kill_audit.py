@@ -68,10 +68,11 @@ def main() -> None:
         save_images(images)
         unbroken = run_audit(images, whole)
         seconds = unbroken.record.cost["parts"]["read and score"]["seconds"]
-        a_part = seconds / len(unbroken.list_parts())
+        num_parts = len(unbroken.list_parts())
+        a_part = seconds / num_parts
         left = []
         for _ in range(KILLS):
-            kill_audit(images, broken, after=clock.uniform(0, 1.5 * a_part))
+            kill_audit(images, broken, after=clock.uniform(0, 2 * a_part))
             left.append(len(list((broken / "items").glob("part-*.parquet"))))
         resumed = run_audit(images, broken)
         equal = resumed.read_items().equals(unbroken.read_items())
@@ -84,8 +85,7 @@ def main() -> None:
         f"{seconds:.0f} s when nothing disturbs it, killed with SIGKILL {KILLS} times at random "
         "moments.",
         "",
-        f"- Whole parts on the disk after each kill, of {len(unbroken.list_parts())}: "
-        f"{', '.join(map(str, left))}.",
+        f"- Whole parts on the disk after each kill, of {num_parts}: {', '.join(map(str, left))}.",
         f"- Rows equal to those of the unbroken audit, every column: {'yes' if equal else 'NO'}.",
         f"- Every file as hashed in its record: {'yes' if sound else 'NO'}.",
         "",

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from PIL import Image
 
 import equipoise as eq
 from equipoise.errors import BadInputError
@@ -30,6 +31,20 @@ def test_load_takes_zoo_names_and_denoisers_and_refuses_the_rest(tiny_edm):
 
 def test_loading_leaves_the_zoo_weights_frozen():
     assert not any(w.requires_grad for w in eq.load("zoo:edm-fashion").network.parameters())
+
+
+def test_a_folder_is_audited_in_one_line(tiny_edm, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(60, 1, 16, 16, generator=generator)
+    detector = eq.calibrate(tiny_edm, images, fpr=0.05)
+    (tmp_path / "generated").mkdir()
+    for index, picture in enumerate((255 * images[:12, 0]).byte()):
+        Image.fromarray(picture.numpy()).save(tmp_path / "generated" / f"{index}.png")
+    for _ in range(2):  # the second call finds the run finished
+        run = eq.audit(tiny_edm, str(tmp_path / "generated"), detector, out=tmp_path / "run")
+        assert run.record.results["items"] == run.read_items().num_rows == 12
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert callable(eq.audit)  # and no module has taken its place
 
 
 def test_an_unknown_name_is_an_attribute_error():
