@@ -31,7 +31,7 @@ format: $(VENV)/.ok-dev  ## Format the code
 	$(VENV)/bin/ruff check --fix src tests
 	$(VENV)/bin/ruff format src tests
 
-zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 45 minutes)
+zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 40 minutes)
 	$(VENV)/bin/equipoise zoo train edm-fashion
 
 clean:  ## Remove what was made
