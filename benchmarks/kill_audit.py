@@ -39,25 +39,42 @@ def build_command(images: Path, out: Path) -> list[str]:
     return [str(command), "audit", str(images), "--out", str(out)]
 
 
-def run_audit(images: Path, out: Path) -> Run:
-    """Run an audit to its end."""
-    subprocess.run(build_command(images, out), check=True, capture_output=True)
-    return load_run(out)
-
-
-def kill_audit(images: Path, out: Path, *, after: float) -> None:
-    """Start the audit and kill it some seconds after it holds the run folder."""
+def start_audit(images: Path, out: Path) -> subprocess.Popen:
+    """Start the audit and wait until it holds the run folder."""
     process = subprocess.Popen(
         build_command(images, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     lock = out / LOCK
     while not (lock.exists() and lock.read_text() == str(process.pid)):
-        time.sleep(0.01)
         assert process.poll() is None, "the audit ended by itself"
+        time.sleep(0.01)
+    return process
+
+
+def run_audit(images: Path, out: Path) -> tuple[Run, float]:
+    """Run an audit to its end; return it, and the seconds until its first part was written."""
+    process = start_audit(images, out)
+    start = time.perf_counter()
+    while not count_parts(out):
+        time.sleep(0.01)
+    first = time.perf_counter() - start
+    assert process.wait() == 0
+    return load_run(out), first
+
+
+def kill_audit(images: Path, out: Path, *, after: float) -> int:
+    """Start the audit, kill it some seconds after it holds the folder; count its parts."""
+    process = start_audit(images, out)
     time.sleep(after)
     assert process.poll() is None, "the audit was finished before it was killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
+    return count_parts(out)
+
+
+def count_parts(out: Path) -> int:
+    """Count the parts on the disk."""
+    return len(list((out / "items").glob("part-*.parquet")))
 
 
 def main() -> None:
@@ -66,15 +83,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         images, whole, broken = (Path(scratch) / name for name in ("images", "whole", "broken"))
         save_images(images)
-        unbroken = run_audit(images, whole)
+        unbroken, first = run_audit(images, whole)
         seconds = unbroken.record.cost["parts"]["read and score"]["seconds"]
-        num_parts = len(unbroken.list_parts())
-        a_part = seconds / num_parts
-        left = []
-        for _ in range(KILLS):
-            kill_audit(images, broken, after=clock.uniform(0, 2 * a_part))
-            left.append(len(list((broken / "items").glob("part-*.parquet"))))
-        resumed = run_audit(images, broken)
+        num_parts = count_parts(whole)
+        # A third of the kills come while the model is looked over, the others among the parts.
+        left = [
+            kill_audit(
+                images, broken, after=clock.uniform(0.7 * first, first + seconds / num_parts)
+            )
+            for _ in range(KILLS)
+        ]
+        resumed, _ = run_audit(images, broken)
         equal = resumed.read_items().equals(unbroken.read_items())
         sound = set(check_run(broken).values()) == {"ok"}
     made = build_provenance()
