@@ -7,6 +7,7 @@ from PIL import Image
 
 from equipoise.report import exhibit
 from equipoise.report.finding import load_findings, rank
+from equipoise.report.gallery import spread
 from equipoise.runs import start_run, write_items
 
 NUM = 90
@@ -69,7 +70,7 @@ def test_a_spent_budget_leaves_rows_without_pictures(run, monkeypatch):
 
 def test_even_choices_hold_both_ends(run):
     findings = load_findings(run)
-    chosen = exhibit.choose_evenly(findings[:81], 5)
+    chosen = spread(findings[:81], 5)
     assert [finding.row for finding in chosen] == [0, 20, 40, 60, 80]
-    assert exhibit.choose_evenly(findings[:2], 5) == findings[:2]
-    assert exhibit.choose_evenly([], 5) == []
+    assert spread(findings[:2], 5) == findings[:2]
+    assert spread([], 5) == []

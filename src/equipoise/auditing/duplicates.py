@@ -20,19 +20,13 @@ from tqdm.auto import tqdm
 from equipoise.auditing.pile import FolderPile, Loaded, count_parts
 from equipoise.detection import Stopwatch
 from equipoise.labels import KINDS, Duplicates, find_duplicates
-from equipoise.runs import Run, finish_run, start_run, write_items
+from equipoise.runs import ITEM_SCHEMA, Run, finish_run, start_run, write_items
 
 SIZE = 32  # px
 LISTED = 20  # groups in the results, and sources of each; the items name all
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("score", pa.float64()),
-        ("p_value", pa.float64()),
-        ("q_value", pa.float64()),
-        ("verdict", pa.string()),
-        ("error", pa.string()),
+        *ITEM_SCHEMA,
         ("group", pa.int64()),
         ("kind", pa.string()),
         ("nearest", pa.string()),

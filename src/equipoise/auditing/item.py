@@ -12,16 +12,11 @@ from equipoise.auditing.pile import Loaded
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Calibration, judge
 from equipoise.images import as_unit
+from equipoise.runs import ITEM_SCHEMA
 
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("score", pa.float64()),
-        ("p_value", pa.float64()),
-        ("q_value", pa.float64()),
-        ("verdict", pa.string()),
-        ("error", pa.string()),
+        *ITEM_SCHEMA,
         ("score_low", pa.float64()),
         ("score_high", pa.float64()),
         ("width", pa.int64()),

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
+from equipoise.report.calibration import load_calibration_scores
 from equipoise.report.exhibit import build_exhibits
 from equipoise.report.finding import STATES, Finding, count_states, load_findings, rank
 from equipoise.report.plot import Group, render_histogram
@@ -110,7 +109,7 @@ def _build_scores(run: Run, findings: Sequence[Finding]) -> dict[str, Any]:
     calibration = get_mapping(run.record.results.get("calibration"))
     threshold = get_number(calibration.get("threshold"))
     groups = [
-        Group("calibration", "muted", _load_calibration(run, needed=bool(calibration))),
+        Group("calibration", "muted", load_calibration_scores(run)),
         Group("audited", "cool", _list_scores(findings)),
         Group("flagged", "warm", _list_scores([found for found in findings if found.flagged])),
     ]
@@ -126,17 +125,3 @@ def _list_scores(findings: Sequence[Finding]) -> Float[np.ndarray, " item"]:
     return np.asarray(
         [finding.score for finding in findings if finding.score is not None], dtype=np.float64
     )
-
-
-def _load_calibration(run: Run, *, needed: bool) -> Float[np.ndarray, " sample"]:
-    """Read the calibration scores that are finite; none where the record has no calibration."""
-    if not needed and not (run.path / "tensors" / "calibration.safetensors").exists():
-        return np.empty(0)
-    try:
-        scores = run.read_tensors("calibration")["scores"].ravel()
-    except (OSError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f'The calibration of "{run.path}" cannot be read: tensors/calibration.safetensors '
-            'must hold "scores". Copy the whole folder again, or repeat the run.'
-        ) from error
-    return scores[np.isfinite(scores)]

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
 from equipoise.report.activation import build_profiles
+from equipoise.report.calibration import load_calibration_scores
 from equipoise.report.gallery import build_gallery, load_album
 from equipoise.report.item import Item, list_scores, load_items
 from equipoise.report.picture import build_picture
@@ -113,7 +111,7 @@ def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
     """Histogram of the scores, and its numbers."""
     calibration = get_mapping(run.record.results.get("calibration"))
     threshold = get_number(calibration.get("threshold"))
-    groups = [Group("calibration", "muted", _load_calibration(run))]
+    groups = [Group("calibration", "muted", load_calibration_scores(run))]
     groups += [
         Group(label, tone, np.asarray(list_scores(items, label))) for label, tone in LABELS.items()
     ]
@@ -150,15 +148,3 @@ def _build_comparison(results: Mapping[str, Any]) -> dict[str, Any]:
     rivals = list_rivals(results)
     trivial = [rival for rival in rivals if rival.note == "trivial baseline"]
     return {"rivals": rivals, "floor": get_floor(rivals), "best": trivial[0] if trivial else None}
-
-
-def _load_calibration(run: Run) -> Float[np.ndarray, " sample"]:
-    """Read the calibration scores that are finite."""
-    try:
-        scores = run.read_tensors("calibration")["scores"]
-    except (OSError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f'The calibration of "{run.path}" cannot be read: tensors/calibration.safetensors '
-            'must hold "scores". Copy the whole folder again, or repeat the run.'
-        ) from error
-    return scores[np.isfinite(scores)]

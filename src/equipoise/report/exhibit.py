@@ -8,10 +8,8 @@ their budget lasts. Pictures are read once, for all places together.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from equipoise.report.finding import Finding
-from equipoise.report.gallery import OPENING, SHOWN, STRIP
+from equipoise.report.gallery import OPENING, SHOWN, STRIP, spread
 from equipoise.report.thumbnail import Thumbnails, load_thumbnails
 from equipoise.runs import Run
 
@@ -60,10 +58,10 @@ def build_exhibits(run: Run, ranked: Sequence[Finding]) -> Exhibits:
         for state in ("memorized", "inconclusive", "not_memorized")
     )
     opening = list_distinct(flagged)[:OPENING]
-    shown = choose_evenly(flagged, SHOWN)
+    shown = spread(flagged, SHOWN)
     rows = {finding.row for finding in shown}
     rest = [finding for finding in flagged if finding.row not in rows][:REST]
-    undecided, sample = choose_evenly(inconclusive, SHOWN), choose_evenly(quiet, STRIP)
+    undecided, sample = spread(inconclusive, SHOWN), spread(quiet, STRIP)
     table = ranked[:ROWS]
     places = (opening, shown, rest, undecided, sample, table)
     found = load_thumbnails(run, {finding.row for place in places for finding in place})
@@ -81,12 +79,6 @@ def build_exhibits(run: Run, ranked: Sequence[Finding]) -> Exhibits:
         table=show(table[:num_pictured]) + [Exhibit(f, empty) for f in table[num_pictured:]],
         num_pictured=num_pictured,
     )  # fmt: skip
-
-
-def choose_evenly(findings: Sequence[Finding], count: int) -> list[Finding]:
-    """Take `count` findings evenly over the order, both ends included."""
-    places = np.linspace(0, len(findings) - 1, min(count, len(findings))).round().astype(int)
-    return [findings[place] for place in places]
 
 
 def list_distinct(findings: Sequence[Finding]) -> list[Finding]:

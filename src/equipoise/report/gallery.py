@@ -6,7 +6,7 @@ wrong has a place of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +16,8 @@ from equipoise.errors import RunError
 from equipoise.report.item import Item
 from equipoise.report.picture import build_picture
 from equipoise.runs import Run
+
+Shown = TypeVar("Shown")
 
 SHOWN = 24
 OPENING = 6
@@ -102,7 +104,7 @@ def rank(items: Sequence[Item]) -> list[Item]:
     return sorted(items, key=lambda item: (-_get_score(item), item.row))
 
 
-def spread(items: Sequence[Item], count: int) -> list[Item]:
+def spread(items: Sequence[Shown], count: int) -> list[Shown]:
     """Take `count` items evenly over the order, both ends included."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[place] for place in places]

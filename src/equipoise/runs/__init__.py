@@ -2,6 +2,7 @@
 
 from equipoise.runs.folder import (
     ITEM_COLUMNS,
+    ITEM_SCHEMA,
     Run,
     RunRecord,
     build_provenance,
@@ -21,6 +22,7 @@ from equipoise.runs.lock import LOCK, lock_run
 
 __all__ = [
     "ITEM_COLUMNS",
+    "ITEM_SCHEMA",
     "LOCK",
     "Run",
     "RunRecord",

@@ -1,7 +1,7 @@
 """The run folder: what every slow job writes and every report reads.
 
     run.json               version, status, kind, spec, provenance, cost, results
-    items/*.parquet        one row an item, see ITEM_COLUMNS
+    items/*.parquet        one row an item, see ITEM_SCHEMA
     tensors/*.safetensors  arrays
     report.html            the page for people
 
@@ -30,7 +30,19 @@ from equipoise.errors import RunError
 from equipoise.runs.atomic import write_atomic
 
 VERSION = 1
-ITEM_COLUMNS = ("id", "source", "score", "p_value", "q_value", "verdict", "error")
+ITEM_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("score", pa.float64()),
+        ("p_value", pa.float64()),
+        ("q_value", pa.float64()),
+        ("verdict", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+"""Columns that the items of every run have; what else there is depends on its kind."""
+ITEM_COLUMNS = tuple(ITEM_SCHEMA.names)
 
 
 class _Versioned(BaseModel):
