@@ -44,6 +44,7 @@ def test_weights_that_are_a_pickle_are_refused(pipeline, tmp_path):
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "diffusers", None)
+    for name in ("diffusers", "diffusers.pipelines.pipeline_utils"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BadInputError, match=r"equipoise\[diffusers\]"):
         load_pipeline(tmp_path)
