@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 
 from equipoise.auditing.job import Audit, run_audit
-from equipoise.auditing.pile import FolderPile, count_parts
+from equipoise.auditing.pile import FolderPile, GeneratedPile, count_parts
 from equipoise.errors import BadInputError, CalibrationError, RunError
 from equipoise.runs import check_run, lock_run
+from equipoise.zoo.recipe import SamplerSpec
 
 STABLE = ["id", "source", "score", "p_value", "q_value", "verdict", "error"]
 
@@ -160,15 +161,37 @@ def test_held_out_images_need_training_images(audit, folder, tmp_path):
         run_audit(dataclasses.replace(audit, held_out=folder), tmp_path / "run")
 
 
+@pytest.mark.parametrize("name", ["training", "held_out"])
+def test_a_folder_without_pictures_is_refused_before_anything_is_scored(
+    audit, folder, tmp_path, name
+):
+    (tmp_path / "empty").mkdir()
+    asked = dataclasses.replace(audit, **({"training": folder} | {name: tmp_path / "empty"}))
+    with pytest.raises(BadInputError, match="holds no picture"):
+        run_audit(asked, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
-    ("null", "generated", "word"),
-    [("own outputs", False, "stricter"), ("generated and novel", False, None)],
+    ("null", "generated", "words"),
+    [
+        ("own outputs", False, ["stricter"]),
+        ("generated and novel", False, []),
+        ("generated and novel", True, []),
+        ("held-out real", False, []),
+        ("held-out real", True, ["not that of novel outputs"]),
+    ],
 )
-def test_a_calibration_of_another_kind_warns(audit, tmp_path, null, generated, word):
+def test_a_calibration_of_another_kind_warns(audit, model, tmp_path, null, generated, words):
     other = audit.calibration.model_copy(update={"null": null})
-    run = run_audit(dataclasses.replace(audit, calibration=other), tmp_path / "run")
-    warnings = run.record.results["warnings"]
-    assert [word in warning for warning in warnings] == ([] if word is None else [True])
+    asked = dataclasses.replace(audit, calibration=other)
+    if generated:
+        sampler = SamplerSpec(steps=2, batch=8)
+        fresh = GeneratedPile(model, sampler, count=5, seed=0, stream="audit")
+        asked = dataclasses.replace(asked, pile=fresh)
+    found = run_audit(asked, tmp_path / "run").record.results["warnings"]
+    assert len(found) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, found, strict=True))
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from equipoise.auditing.prevalence import (
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Calibration, Stopwatch, q_values
 from equipoise.errors import BadInputError
-from equipoise.images import show_path
+from equipoise.images import list_pictures, show_path
 from equipoise.runs import (
     Run,
     finish_run,
@@ -88,17 +88,12 @@ def run_audit(audit: Audit, out: Path) -> Run:
         out: Run folder. A finished run of the same spec is returned as it is.
 
     Raises:
-        BadInputError: when not one item of the pile can be read, or held-out pictures are given
-            without training pictures.
+        BadInputError: when not one item of the pile can be read, a folder holds no picture, or
+            held-out pictures are given without training pictures.
         CalibrationError: when the calibration belongs to another model.
         RunError: when the folder holds another run, or another process is writing it.
     """
-    if audit.held_out is not None and audit.training is None:
-        raise BadInputError(
-            "Held-out pictures were given without training pictures; the model is tested by "
-            "comparing the two. Give both, or neither."
-        )
-    audit.calibration.check_model(audit.model)
+    _check(audit)
     with lock_run(out):
         run = resume_run(out, kind="audit", spec=audit.describe(), provenance={
             "fingerprint": audit.calibration.fingerprint,
@@ -117,6 +112,19 @@ def run_audit(audit: Audit, out: Path) -> Run:
             "seconds": watch.seconds,
         }
         return finish_run(run, results=results, cost=cost)
+
+
+def _check(audit: Audit) -> None:
+    """Refuse at once what the last step of a long audit would refuse."""
+    if audit.held_out is not None and audit.training is None:
+        raise BadInputError(
+            "Held-out pictures were given without training pictures; the model is tested by "
+            "comparing the two. Give both, or neither."
+        )
+    for folder in (audit.training, audit.held_out):
+        if folder is not None:
+            list_pictures(folder)
+    audit.calibration.check_model(audit.model)
 
 
 def _score_missing(audit: Audit, run: Run) -> int:
