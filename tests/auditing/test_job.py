@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from equipoise.auditing import prevalence
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import FolderPile, GeneratedPile, count_parts
 from equipoise.errors import BadInputError, CalibrationError, RunError
@@ -16,6 +17,11 @@ from equipoise.runs import check_run, lock_run
 from equipoise.zoo.recipe import SamplerSpec
 
 STABLE = ["id", "source", "score", "p_value", "q_value", "verdict", "error"]
+
+
+@pytest.fixture(autouse=True)
+def _few_simulated_audits(monkeypatch):
+    monkeypatch.setattr(prevalence, "DRAWS", 2000)
 
 
 @pytest.fixture
@@ -102,6 +108,7 @@ def test_a_finished_run_is_returned_and_not_made_again(audit, tmp_path):
     assert (first.path / "items" / "part-000000.parquet").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["calibration", "pile", "training"])
 def test_another_spec_is_refused_and_named(audit, tmp_path, folder, change, model):
     run_audit(audit, tmp_path / "run")
@@ -131,6 +138,7 @@ def test_nothing_readable_is_bad_input(audit, tmp_path):
         run_audit(dataclasses.replace(audit, pile=FolderPile(root, (1, 8, 8))), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused(audit, tmp_path):
     with lock_run(tmp_path / "run"), pytest.raises(RunError, match=str(os.getpid())):
         run_audit(audit, tmp_path / "run")
@@ -172,6 +180,7 @@ def test_a_folder_without_pictures_is_refused_before_anything_is_scored(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("null", "generated", "words"),
     [

@@ -50,6 +50,7 @@ def test_columns_are_those_of_the_slow_twin(model, calibration, folder, training
     assert run.record.results["training"]["failed"] == 3
 
 
+@pytest.mark.slow
 def test_too_few_training_images_are_refused_and_more_can_be_given(
     model, calibration, folder, training, tmp_path, draw_pictures, save_picture
 ):

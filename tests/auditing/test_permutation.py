@@ -31,6 +31,7 @@ def test_lower_scores_of_training_images_are_no_evidence(model, draw_pictures):
     assert found["p_value"] > 0.99
 
 
+@pytest.mark.slow
 def test_exchangeable_sets_have_uniform_p_values(model, draw_pictures):
     pool = draw_pictures(2000, seed=3, contrast=100)
     p = [compare(model, pool[i : i + 20], pool[i + 20 : i + 40])["p_value"]

@@ -26,6 +26,7 @@ def build_calibration(rng, *, n=2000, found=0.8, images=20, per_image=10, spread
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.5])
 def test_the_interval_covers_the_truth(share, monkeypatch):
     """Calibration, images and pile are all drawn anew: everything that is unknown varies."""
@@ -99,6 +100,7 @@ def test_more_flags_than_copies_explain_leave_the_whole_pile():
     assert rate["low"] <= rate["value"] <= 1
 
 
+@pytest.mark.slow
 def test_a_rate_at_the_detection_limit_is_noticed():
     calibration = build_calibration(np.random.default_rng(0))
     n = 2000

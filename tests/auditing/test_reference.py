@@ -34,6 +34,7 @@ def test_held_out_pictures_make_a_calibration_that_says_so(tmp_path):
     assert found.calibration.copies == shipped.copies
 
 
+@pytest.mark.slow
 def test_own_outputs_are_told_from_novel_ones(tmp_path):
     model = load_zoo(NAME)
     own = calibrate_model(NAME, generate=150, fpr=0.05, seed=0)

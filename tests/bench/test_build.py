@@ -55,6 +55,7 @@ def write_data(folder):
         (folder / name).write_bytes(gzip.compress(header + pixels.numpy().tobytes()))
 
 
+@pytest.mark.slow
 def test_trained_at_once_is_trained_alone(tmp_path):
     """Processes share nothing: the weights are those of a training by itself."""
     write_data(tmp_path)

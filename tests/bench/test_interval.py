@@ -39,6 +39,7 @@ def data():
     return copies, np.round(RNG.normal(0, 1, 300), 1)
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_area_is_that_of_a_slow_bootstrap(data):
     copies, negatives = data
     found = estimate_auroc(copies, GROUPS, negatives)
@@ -79,6 +80,7 @@ def test_the_interval_is_wider_when_copies_are_of_few_images():
     assert grouped["value"] == single["value"]
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     truth = stats.norm.cdf(1 / np.sqrt(2))
     covered = 0

@@ -140,6 +140,7 @@ def test_fresh_outputs_are_audited(capsys, tmp_path):
     assert "share of copies" in text
 
 
+@pytest.mark.slow
 def test_training_and_held_out_images_are_used(capsys, tmp_path, zoo_pictures):
     model = load_zoo("edm-fashion")
     sides = {"images": zoo_pictures[:5], "train": zoo_pictures, "held": model.held_out[:60, 0]}
@@ -190,6 +191,7 @@ def test_an_empty_folder_is_bad_input(capsys, tmp_path):
     assert "holds no picture" in err
 
 
+@pytest.mark.slow
 def test_runs_are_listed_shown_checked_and_rendered(capsys, tmp_path):
     folder = tmp_path / "runs" / "one"
     run(capsys, "audit", "--generate", "12", "--out", folder)

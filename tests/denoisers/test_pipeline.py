@@ -7,6 +7,8 @@ import equipoise as eq
 from equipoise.denoisers import build_from_pipeline, load_pipeline
 from equipoise.errors import BadInputError
 
+pytestmark = pytest.mark.slow  # diffusers takes seconds to import
+
 
 def test_a_saved_pipeline_opens_again_with_the_same_answers(pipeline, tmp_path):
     pipeline.save_pretrained(tmp_path / "sd")

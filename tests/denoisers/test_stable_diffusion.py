@@ -7,6 +7,8 @@ from equipoise.detection import build_default
 from equipoise.images import content_ids, quantize
 from equipoise.representation import select_sites, sites
 
+pytestmark = pytest.mark.slow  # diffusers takes seconds to import
+
 
 @pytest.fixture
 def model(pipeline):

@@ -131,6 +131,7 @@ def distance_by_hand(one, other):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ratios_equal_a_view_by_view_calculation(channels):
     pictures = smooth(60, channels=channels, seed=3)  # all others are candidates
@@ -236,6 +237,7 @@ def test_other_sizes_are_brought_to_the_compared_one(side):
     assert groups_of(found) == {(5, 80)}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=4)
 @given(seed=st.integers(0, 2**31))
 def test_the_order_of_the_pictures_does_not_matter(originals, seed):

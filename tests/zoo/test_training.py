@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from equipoise.zoo.planting import build_training_set
@@ -16,6 +17,7 @@ def run():
     return list(train(build_denoiser(RECIPE, 0.6), training_set, RECIPE))
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_is_a_function_of_the_recipe():
     first, second = run(), run()
     losses = [state.loss for state in first]
