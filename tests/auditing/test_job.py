@@ -16,6 +16,8 @@ from equipoise.errors import BadInputError, CalibrationError, RunError
 from equipoise.runs import check_run, lock_run
 from equipoise.zoo.recipe import SamplerSpec
 
+pytestmark = pytest.mark.slow  # whole audits
+
 STABLE = ["id", "source", "score", "p_value", "q_value", "verdict", "error"]
 
 
@@ -108,7 +110,6 @@ def test_a_finished_run_is_returned_and_not_made_again(audit, tmp_path):
     assert (first.path / "items" / "part-000000.parquet").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("change", ["calibration", "pile", "training"])
 def test_another_spec_is_refused_and_named(audit, tmp_path, folder, change, model):
     run_audit(audit, tmp_path / "run")
@@ -138,7 +139,6 @@ def test_nothing_readable_is_bad_input(audit, tmp_path):
         run_audit(dataclasses.replace(audit, pile=FolderPile(root, (1, 8, 8))), tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_a_second_writer_is_refused(audit, tmp_path):
     with lock_run(tmp_path / "run"), pytest.raises(RunError, match=str(os.getpid())):
         run_audit(audit, tmp_path / "run")
@@ -180,7 +180,6 @@ def test_a_folder_without_pictures_is_refused_before_anything_is_scored(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("null", "generated", "words"),
     [
@@ -203,7 +202,6 @@ def test_a_calibration_of_another_kind_warns(audit, model, tmp_path, null, gener
     assert all(word in sentence for word, sentence in zip(words, found, strict=True))
 
 
-@pytest.mark.slow
 def test_an_audit_killed_again_and_again_ends_with_the_rows_of_an_unbroken_one(
     audit, folder, tmp_path, calibration
 ):

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
 from equipoise.denoisers.codec import PixelCodec, VaeCodec
+
+pytestmark = pytest.mark.slow  # diffusers takes seconds to import
 
 
 def test_pixels_make_the_round_trip():

@@ -9,6 +9,8 @@ from equipoise.errors import BadInputError
 from equipoise.images import content_ids, quantize
 from equipoise.representation import capture, select_sites, sites
 
+pytestmark = pytest.mark.slow  # diffusers takes seconds to import
+
 
 @pytest.fixture
 def model(transformer, scheduler):

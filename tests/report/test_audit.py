@@ -18,6 +18,8 @@ from equipoise.report.finding import load_findings
 from equipoise.report.wording import format_number, format_visible
 from equipoise.runs import finish_run, start_run
 
+pytestmark = pytest.mark.slow  # whole pages are rendered
+
 
 def load_fake():
     """Load fake_audit.py beside this file, whatever folder pytest starts in."""

@@ -132,6 +132,7 @@ KEYS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [*KEYS, "all of them"])
 def test_null_results_leave_a_dash(small, tmp_path, key):
     nulls = dict.fromkeys(KEYS if key == "all of them" else (key,))
