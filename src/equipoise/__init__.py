@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from equipoise.doors import CalibratedDetector as CalibratedDetector
     from equipoise.doors import audit as audit
     from equipoise.doors import calibrate as calibrate
-    from equipoise.doors import load as load
     from equipoise.doors import spikiness as spikiness
     from equipoise.errors import EquipoiseError as EquipoiseError
+    from equipoise.loading import load as load
     from equipoise.representation import capture as capture
     from equipoise.representation import sites as sites
 
@@ -40,7 +40,7 @@ _HOMES = {
     "audit": "equipoise.doors",
     "calibrate": "equipoise.doors",
     "capture": "equipoise.representation",
-    "load": "equipoise.doors",
+    "load": "equipoise.loading",
     "load_calibration": "equipoise.detection",
     "sites": "equipoise.representation",
     "spikiness": "equipoise.doors",

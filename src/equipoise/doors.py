@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import FolderPile
-from equipoise.denoisers import (
-    INDEX,
-    Denoiser,
-    build_from_pipeline,
-    check_device,
-    load_pipeline,
-)
+from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Calibration,
     Judgement,
@@ -27,13 +20,9 @@ from equipoise.detection import (
     calibrate_scores,
     judge,
 )
-from equipoise.errors import BadInputError
 from equipoise.images import content_ids, quantize
 from equipoise.report import render_report
 from equipoise.runs import Run
-from equipoise.zoo.package import load_zoo
-
-ZOO_PREFIX = "zoo:"
 
 
 @dataclass(frozen=True)
@@ -49,38 +38,6 @@ class CalibratedDetector:
         self.calibration.check_model(self.model)
         scores = spikiness(self.model, images, detector=self.calibration.detector)
         return judge(self.calibration, scores, pictures)
-
-
-def load(source: object, *, device: str = "cpu") -> Denoiser:
-    """Load a model to look into.
-
-    Args:
-        source: "zoo:NAME"; a folder that diffusers saved (Stable Diffusion 1.x, DiT); a live
-            diffusers pipeline; or a denoiser, which is returned as it is.
-        device: Where a loaded model computes, "cpu" or "cuda".
-
-    Raises:
-        UnknownModelError: when the zoo has no such model.
-        BadInputError: when the source is of another kind, or the device is not there.
-
-    Example:
-        >>> load("zoo:edm-fashion").sample_shape
-        (1, 16, 16)
-    """
-    if isinstance(source, Denoiser):
-        return source
-    if not isinstance(source, (str, Path)):
-        return build_from_pipeline(source)
-    check_device(device)
-    if str(source).startswith(ZOO_PREFIX):
-        return load_zoo(str(source)).denoiser.to(device, torch.float32)
-    if (Path(source) / INDEX).is_file():
-        return build_from_pipeline(load_pipeline(Path(source))).to(device, torch.float32)
-    raise BadInputError(
-        f'Cannot load "{source}": "zoo:NAME", a folder that diffusers saved, a live pipeline or a '
-        "denoiser is allowed. List the zoo with `equipoise zoo list`, or make a denoiser of your "
-        "own module with equipoise.wrap."
-    )
 
 
 def spikiness(

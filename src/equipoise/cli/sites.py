@@ -14,7 +14,7 @@ def sites(
             for one part of a name, "**" for any.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.doors import load
+    from equipoise.loading import load
     from equipoise.representation import select_sites
     from equipoise.representation import sites as list_sites
 

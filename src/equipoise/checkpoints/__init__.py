@@ -1,0 +1,1 @@
+"""Files to weights, without running what is in them."""
