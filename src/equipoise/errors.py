@@ -32,6 +32,12 @@ class UnreadablePictureError(BadInputError):
         self.reason = message if reason is None else reason
 
 
+class UnsafeFileError(BadInputError):
+    """A checkpoint asks for more than weights, or contradicts itself; nothing of it was run."""
+
+    slug = "unsafe-file"
+
+
 class UnknownSiteError(EquipoiseError):
     """No module of the network has the wanted name, or no name matches the glob."""
 
