@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from equipoise.errors import BadInputError
+
 
 @runtime_checkable
 class Codec(Protocol):
@@ -41,6 +43,29 @@ class PixelCodec:
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "PixelCodec":
         """Return itself: there is nothing to move."""
         return self
+
+
+@dataclass(frozen=True)
+class NoCodec:
+    """Samples are latents of a VAE that is not at hand."""
+
+    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Refuse: there is no VAE."""
+        raise self._missing("encode pictures")
+
+    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Refuse: there is no VAE."""
+        raise self._missing("decode samples")
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "NoCodec":
+        """Return itself: there is nothing to move."""
+        return self
+
+    def _missing(self, task: str) -> BadInputError:
+        return BadInputError(
+            f"This model works on the latents of a VAE, which its file does not hold: it cannot "
+            f"{task}. Load it with vae=FOLDER, a VAE that diffusers saved."
+        )
 
 
 @dataclass(frozen=True)

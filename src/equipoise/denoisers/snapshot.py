@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from equipoise.checkpoints.snapshot import ModuleState, Snapshot, read_plain
 from equipoise.denoisers.dhariwal import DhariwalSpec, DhariwalUNet
+from equipoise.denoisers.filling import fill
 from equipoise.denoisers.preconditioned import PreconditionedDenoiser
 from equipoise.denoisers.preconditioning import (
     EdmPreconditioning,
@@ -22,7 +23,6 @@ from equipoise.denoisers.preconditioning import (
     VePreconditioning,
     VpPreconditioning,
 )
-from equipoise.denoisers.protocol import check_finite_weights
 from equipoise.denoisers.song import SongSpec, SongUNet
 from equipoise.denoisers.unet_spec import UNetSpec
 from equipoise.errors import BadInputError
@@ -91,27 +91,6 @@ def choose_sites(spec: UNetSpec) -> tuple[str, ...]:
         f"dec.{lowest}_block*.conv1:in",
         *(f"dec.{name}_block0.conv1:in" for name in above[:1]),
     )
-
-
-def fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put tensors into a network that was built without memory: all of them, and no others.
-
-    Raises:
-        BadInputError: naming the first tensors that are missing, unknown or of another shape.
-        NonFiniteError: when a weight is NaN or infinite.
-    """
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if wanted != given:
-        names = sorted({*wanted.items()} ^ {*given.items()})
-        listed = ", ".join(f"{name[:80]} {shape}" for name, shape in names[:3])
-        raise BadInputError(
-            f"The file does not hold the weights of this {type(network).__name__}: {len(names)} "
-            f"names and shapes differ, {listed}."
-        )
-    network.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
-    network.requires_grad_(False).eval()
-    check_finite_weights(network)
 
 
 def _build_network(state: ModuleState) -> SongUNet | DhariwalUNet:
