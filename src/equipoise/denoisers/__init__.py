@@ -3,7 +3,7 @@
 from equipoise.denoisers.analytic import GaussianDenoiser, IdealDenoiser
 from equipoise.denoisers.dit import build_dit
 from equipoise.denoisers.edm import EdmDenoiser
-from equipoise.denoisers.pipeline import INDEX, build_from_pipeline, load_pipeline
+from equipoise.denoisers.pipeline import build_from_pipeline, load_pipeline
 from equipoise.denoisers.protocol import (
     Denoiser,
     check_device,
@@ -17,7 +17,6 @@ from equipoise.denoisers.unet import UNet
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
 
 __all__ = [
-    "INDEX",
     "Denoiser",
     "EdmDenoiser",
     "GaussianDenoiser",

@@ -19,7 +19,7 @@ from equipoise.denoisers.prediction import Prediction
 from equipoise.denoisers.timed import TimedDenoiser
 from equipoise.errors import BadInputError
 
-PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+TOLD: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 """Our words for what a diffusers scheduler says its model predicts."""
 
 
@@ -70,12 +70,11 @@ def get_prediction(scheduler: Any) -> Prediction:  # noqa: ANN401
         BadInputError: for a kind of prediction that is not known.
     """
     told = scheduler.config.prediction_type
-    if told not in PREDICTIONS:
+    if told not in TOLD:
         raise BadInputError(
-            f'The scheduler says that its model predicts "{told}"; known are '
-            f"{', '.join(PREDICTIONS)}."
+            f'The scheduler says that its model predicts "{told}"; known are {", ".join(TOLD)}.'
         )
-    return PREDICTIONS[told]
+    return TOLD[told]
 
 
 def _find_null_class(transformer: nn.Module, num_classes: int) -> int:
@@ -93,7 +92,7 @@ def _find_null_class(transformer: nn.Module, num_classes: int) -> int:
     return num_classes
 
 
-def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor | None) -> Tensor:
     output = network(z, timestep=time, class_labels=cond).sample
     # A model that learned its variance gives it in the channels behind.
     return output[:, : z.shape[1]]

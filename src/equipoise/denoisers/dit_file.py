@@ -118,6 +118,6 @@ def _build_schedule() -> Tensor:
     return (1 - betas).cumprod(0)
 
 
-def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor | None) -> Tensor:
     # A model that learned its variance gives it in the channels behind.
     return network(z, time, cond)[:, : z.shape[1]]

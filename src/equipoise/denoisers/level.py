@@ -9,6 +9,7 @@ so that
     sigma_t = sqrt((1 - abar_t) / abar_t)
 
 is the noise level of time t in our language, and `sqrt(abar_t) = 1 / sqrt(1 + sigma_t^2)`.
+A flow's sample `z_t = (1 - t) x0 + t eps` has the level `t / (1 - t)`.
 
 References:
     Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022),
@@ -26,6 +27,16 @@ from equipoise.errors import BadInputError
 
 TOLERANCE = 1e-3
 """Relative distance up to which a noise level counts as one of the grid."""
+
+
+def sigma_of_flow(time: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+    """Return the noise levels of a flow's times in [0, 1)."""
+    return time / (1 - time)
+
+
+def flow_of_sigma(sigma: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+    """Return a flow's times of noise levels."""
+    return sigma / (1 + sigma)
 
 
 @dataclass(frozen=True)

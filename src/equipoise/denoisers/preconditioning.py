@@ -21,7 +21,7 @@ References:
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -41,6 +41,7 @@ class Coefficients:
     c_noise: Float[Tensor, " batch"]
 
 
+@runtime_checkable
 class Preconditioning(Protocol):
     """A column of the table."""
 

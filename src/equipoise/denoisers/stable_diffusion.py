@@ -19,6 +19,8 @@ from equipoise.denoisers.dit import get_prediction
 from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.timed import TimedDenoiser
 
+MARK = "model.diffusion_model.input_blocks.0.0.weight"
+"""A tensor that every single file of Stable Diffusion has."""
 DEFAULT_SITES = ("up_blocks.0.resnets.*.conv2:in", "up_blocks.1.resnets.0.conv2:in")
 
 
@@ -52,5 +54,5 @@ def encode_prompts(pipeline: Any, prompts: list[str]) -> Tensor:  # noqa: ANN401
     return pipeline.text_encoder(tokens.input_ids.to(device))[0]
 
 
-def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor | None) -> Tensor:
     return network(z, time, encoder_hidden_states=cond).sample

@@ -1,8 +1,9 @@
-r"""A denoiser with discrete times and a condition: DiT, Stable Diffusion, and their kin.
+r"""A denoiser with discrete times, with or without a condition: DiT, Stable Diffusion, DDPM.
 
     D(x; sigma, cond) from F(z, t, cond),   z = x / sqrt(1 + sigma^2),   sigma = sigma_t
 
-The pieces come from the family's builder (`dit.py`, `stable_diffusion.py`).
+The pieces come from the builder of each family: `dit.py`, `dit_file.py`, `stable_diffusion.py`,
+`unet2d.py`.
 """
 
 import copy
@@ -18,7 +19,7 @@ from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.prediction import Prediction, estimate_x0
 
-Call = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+Call = Callable[[nn.Module, Tensor, Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class TimedDenoiser:
         prediction: What the network predicts.
         grid: Noise levels of the times.
         codec: Pictures to samples and back.
-        empty: The empty condition of one sample, with a batch axis of 1.
+        empty: The empty condition of one sample, with a batch axis of 1; None for a model
+            without conditions.
         sample_shape: Channels, height, width of a sample.
         image_shape: Channels, height, width of a picture.
         data_std: Standard deviation of the samples, in data units.
@@ -43,7 +45,7 @@ class TimedDenoiser:
     prediction: Prediction
     grid: NoiseGrid
     codec: Codec
-    empty: Tensor
+    empty: Tensor | None
     sample_shape: tuple[int, ...]
     image_shape: tuple[int, ...]
     data_std: float
@@ -72,8 +74,10 @@ class TimedDenoiser:
         """Return the nearest noise level that the model knows."""
         return self.grid.snap(sigma)
 
-    def null_condition(self, batch: int) -> Tensor:
-        """Return the empty condition for `batch` samples."""
+    def null_condition(self, batch: int) -> Tensor | None:
+        """Return the empty condition for `batch` samples; None for a model without conditions."""
+        if self.empty is None:
+            return None
         return self.empty.expand(batch, *self.empty.shape[1:])
 
     def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
@@ -87,6 +91,7 @@ class TimedDenoiser:
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "TimedDenoiser":
         """Return a copy on `device` in `dtype`; the original is left as it was."""
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype)
-        empty = self.empty.to(device)
-        moved = empty.to(dtype) if empty.is_floating_point() else empty
-        return replace(self, network=network, codec=self.codec.to(device, dtype), empty=moved)
+        empty = self.empty
+        if empty is not None:
+            empty = empty.to(device, dtype if empty.is_floating_point() else None)
+        return replace(self, network=network, codec=self.codec.to(device, dtype), empty=empty)

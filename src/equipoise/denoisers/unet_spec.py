@@ -4,7 +4,7 @@ A file names the size of the network it holds. Each number has a bound, so that 
 cannot ask for a network that never ends.
 """
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -56,7 +56,7 @@ class UNetSpec(BaseModel):
         return (self.img_resolution >> level) in self.attn_resolutions
 
     @model_validator(mode="after")
-    def _check_sizes(self) -> Self:
+    def _check_sizes(self) -> "UNetSpec":
         if self.img_resolution % 2 ** (len(self.channel_mult) - 1):
             raise ValueError(
                 f"a side of {self.img_resolution} px cannot be halved "

@@ -1,18 +1,20 @@
 r"""Make a denoiser of anybody's module, by a few words about it.
 
-A network that predicts x0 or eps gets `x = x0 + sigma eps`, one that predicts v gets the
-variance-preserving input `x / sqrt(1 + sigma^2)`; what follows from its answer is in
-`prediction.py`.
+A network that predicts x0 or eps gets `x = x0 + sigma eps`, one that predicts v the
+variance-preserving input `x / sqrt(1 + sigma^2)`, a flow `x / (1 + sigma)`; what follows from its
+answer is in `prediction.py`.
 """
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.denoisers.edm import per_sample
-from equipoise.denoisers.prediction import Prediction, estimate_x0
+from equipoise.denoisers.prediction import PREDICTIONS, Prediction, estimate_x0, scale_input
 from equipoise.denoisers.protocol import check_finite_weights
 from equipoise.errors import BadInputError
 
@@ -43,8 +45,7 @@ class WrappedDenoiser:
     ) -> Float[Tensor, "batch ..."]:
         """Estimate `E[x0 | x]` from what the network predicts."""
         level = per_sample(sigma, x)
-        seen = x / (1 + level**2).sqrt() if self.prediction == "v" else x
-        output = self.call(self.network, seen, sigma)
+        output = self.call(self.network, scale_input(self.prediction, x, level), sigma)
         return estimate_x0(self.prediction, output, x, level)
 
     def snap(self, sigma: float) -> float:
@@ -61,6 +62,10 @@ class WrappedDenoiser:
     def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Map the module's range back to [0, 1], clipping what lies outside."""
         return ((x0 - self.low) / (self.high - self.low)).clamp(0, 1)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> "WrappedDenoiser":
+        """Return a copy on `device` in `dtype`; the original is left as it was."""
+        return replace(self, network=copy.deepcopy(self.network).to(device=device, dtype=dtype))
 
 
 def wrap(
@@ -79,8 +84,8 @@ def wrap(
         module: The network.
         sample_shape: Shape of one clean sample, without the batch axis.
         data_std: Standard deviation of the clean samples, in data units.
-        prediction: What the network predicts: "x0", "eps" or "v" ("v" gets the
-            variance-preserving input `x / sqrt(1 + sigma^2)`).
+        prediction: What the network predicts: "x0", "eps", "v" or "flow" ("v" gets the
+            variance-preserving input `x / sqrt(1 + sigma^2)`, "flow" gets `x / (1 + sigma)`).
         call: How to call it, `call(module, x, sigma)`; default `module(x, sigma)`.
         sites: Default sites, when nobody chooses others.
         value_range: Data units of black and white.
@@ -89,9 +94,10 @@ def wrap(
         BadInputError: when a word is out of its range.
         NonFiniteError: when the weights hold NaN or infinity.
     """
-    if prediction not in ("x0", "eps", "v"):
+    if prediction not in PREDICTIONS:
         raise BadInputError(
-            f'Cannot wrap a network that predicts "{prediction}": "x0", "eps" or "v" are known.'
+            f'Cannot wrap a network that predicts "{prediction}": {", ".join(PREDICTIONS)} are '
+            "known."
         )
     if not data_std > 0 or not value_range[0] < value_range[1]:
         raise BadInputError(

@@ -1,0 +1,138 @@
+"""Look through a diffusers folder before anything of it is opened.
+
+A folder names the classes it is made of and the sizes they have. Only classes that are known to be
+plain networks, schedulers and tokenizers may appear, never a file of code; and numbers have
+bounds, so that a hostile configuration cannot ask for a network that never ends.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from equipoise.errors import BadInputError, UnsafeFileError
+
+INDEX = "model_index.json"
+CONFIG = "config.json"
+CONFIGS = (CONFIG, "scheduler_config.json")
+SCHEDULERS = ("DDIM", "DDPM", "PNDM", "LMSDiscrete", "EulerDiscrete", "EulerAncestralDiscrete",
+              "DPMSolverMultistep", "DPMSolverSinglestep", "HeunDiscrete", "UniPCMultistep",
+              "DEISMultistep", "KDPM2Discrete", "KDPM2AncestralDiscrete", "LCM",
+              "ScoreSdeVe")  # fmt: skip
+COMPONENTS = frozenset({
+    ("diffusers", "AutoencoderKL"),
+    ("diffusers", "DiTTransformer2DModel"),
+    ("diffusers", "Transformer2DModel"),
+    ("diffusers", "UNet2DConditionModel"),
+    ("diffusers", "UNet2DModel"),
+    ("transformers", "CLIPTextModel"),
+    ("transformers", "CLIPTokenizer"),
+    ("transformers", "CLIPTokenizerFast"),
+    ("transformers", "CLIPImageProcessor"),
+    ("transformers", "CLIPFeatureExtractor"),
+    ("stable_diffusion", "StableDiffusionSafetyChecker"),
+    *(("diffusers", f"{name}Scheduler") for name in SCHEDULERS),
+})  # fmt: skip
+"""Library and class of everything a pipeline may be made of."""
+MAX_JSON = 1 << 20
+MAX_NUMBER = 1_000_000
+MAX_LAYERS = 10_000
+
+
+def read_index(folder: Path) -> str:
+    """Check what a pipeline's folder says it is made of, and return the class of the pipeline.
+
+    Raises:
+        UnsafeFileError: when it asks for code of its own, or for a size out of bounds.
+        BadInputError: when it cannot be read.
+    """
+    index = read_json(folder / INDEX)
+    name = index.get("_class_name")
+    if not isinstance(name, str):
+        raise UnsafeFileError(
+            f'"{folder}" asks for a pipeline of its own code, which is never run. Use a folder '
+            "whose pipeline is one of diffusers'."
+        )
+    for part, made_of in index.items():
+        if isinstance(made_of, list) and made_of != [None, None]:
+            _check_component(folder, part, made_of)
+            for config in CONFIGS:
+                if (folder / part / config).is_file():
+                    check_numbers(folder / part / config)
+    return name
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a small JSON object.
+
+    Raises:
+        BadInputError: when it is none.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise UnsafeFileError(f'"{path}" is larger than {MAX_JSON} bytes.')
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BadInputError(f'"{path}" cannot be read: {error}.') from error
+    if not isinstance(document, dict):
+        raise BadInputError(f'"{path}" holds no JSON object.')
+    return document
+
+
+def check_numbers(path: Path) -> None:
+    """Refuse a configuration whose numbers no model of this kind has.
+
+    Raises:
+        UnsafeFileError: naming the number.
+    """
+    config = read_json(path)
+    layers = 1
+    for key, value in config.items():
+        numbers = [n for n in _flatten(value) if isinstance(n, (int, float))]
+        if len(numbers) > MAX_NUMBER or any(not -MAX_NUMBER <= n <= MAX_NUMBER for n in numbers):
+            raise UnsafeFileError(
+                f'"{path}" asks for {key[:80]} beyond {MAX_NUMBER}, which no model has.'
+            )
+        if "layers" in key or key.endswith(("block_types", "block_out_channels")):
+            counts = [n for n in numbers if "layers" in key] or [len(_flatten(value))]
+            layers *= max(1, math.ceil(max(counts)))
+    if layers > MAX_LAYERS:
+        raise UnsafeFileError(f'"{path}" asks for more than {MAX_LAYERS} layers.')
+
+
+def count_numbers(folder: Path) -> int:
+    """Count the numbers in the safetensors files of a component, from their headers.
+
+    Raises:
+        UnsafeFileError: when a header is damaged.
+    """
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="pt") as file:
+                total += sum(math.prod(file.get_slice(n).get_shape()) for n in file.keys())
+        except (SafetensorError, OSError) as error:
+            raise UnsafeFileError(
+                f'"{path}" is damaged or ends early: {error}. Fetch it again.'
+            ) from error
+    return total
+
+
+def _check_component(folder: Path, part: str, made_of: list[Any]) -> None:
+    plain = len(made_of) == 2 and all(isinstance(word, str) for word in made_of)
+    if not plain or tuple(made_of) not in COMPONENTS or Path(part).name != part:
+        asked = ".".join(str(word)[:80] for word in made_of[:2])
+        raise UnsafeFileError(
+            f'"{folder}" asks for {asked} as its {part[:80]}, which is not among the classes that '
+            "are opened. Code of a model's own is never run."
+        )
+
+
+def _flatten(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _flatten(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _flatten(item)]
+    return [value]
