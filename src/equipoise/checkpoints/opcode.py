@@ -8,8 +8,7 @@ argument that claims more bytes than the file has.
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 from equipoise.errors import UnsafeFileError
 
@@ -19,21 +18,11 @@ MAX_NAME = 1 << 10
 """Longest module or class name, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One opcode: its name, its argument, and where the next one starts."""
-
-    name: str
-    argument: Any
-    end: int
+Instruction = tuple[str, Any, int]
+"""One opcode: its name, its argument, and where the next one starts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Opcode:
-    name: str
-    read: Callable[["_Cursor"], Any]
-
-
+@no_type_check  # checked by its tests; a check of every call would take the tests minutes
 class _Cursor:
     """A place in a file; every step is checked against its end."""
 
@@ -46,18 +35,19 @@ class _Cursor:
     def take(self, count: int) -> memoryview:
         """Return the next `count` bytes without copying them."""
         end = self.at + count
-        if count < 0 or end > len(self.buffer):
-            raise UnsafeFileError(
-                f"The pickle ends early or lies about a size: {count} bytes are announced at byte "
-                f"{self.at}, and {len(self.buffer) - self.at} are left. Fetch the file again."
-            )
+        if end > len(self.buffer):
+            raise _early(count, self.at, len(self.buffer))
         piece = self.buffer[self.at : end]
         self.at = end
         return piece
 
     def number(self, form: str) -> Any:  # noqa: ANN401 - whole or floating, told by `form`
         """Read a number in a format of `struct`."""
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        at = self.at
+        self.at += _SIZES[form]
+        if self.at > len(self.buffer):
+            raise _early(_SIZES[form], at, len(self.buffer))
+        return struct.unpack_from(form, self.buffer, at)[0]
 
     def text(self, count: int) -> str:
         """Read text of `count` bytes."""
@@ -77,60 +67,71 @@ class _Cursor:
         return self.text(length + 1)[:-1]
 
 
-def _none(_: _Cursor) -> None:
-    return None
+_SIZES = {form: struct.calcsize(form) for form in ("<B", "<H", "<I", "<Q", "<i", ">d")}
+
+
+def _early(count: int, at: int, size: int) -> UnsafeFileError:
+    return UnsafeFileError(
+        f"The pickle ends early or lies about a size: {count} bytes are announced at byte {at}, "
+        f"and {size - at} are left. Fetch the file again."
+    )
 
 
 def _long(cursor: _Cursor) -> int:
     return int.from_bytes(cursor.take(cursor.number("<B")), "little", signed=True)
 
 
-_TABLE = {
-    b"\x80": _Opcode("PROTO", lambda c: c.number("<B")),
-    b"\x95": _Opcode("FRAME", lambda c: c.number("<Q")),
-    b".": _Opcode("STOP", _none),
-    b"(": _Opcode("MARK", _none),
-    b"N": _Opcode("CONSTANT", _none),
-    b"\x88": _Opcode("CONSTANT", lambda _: True),
-    b"\x89": _Opcode("CONSTANT", lambda _: False),
-    b"J": _Opcode("CONSTANT", lambda c: c.number("<i")),
-    b"K": _Opcode("CONSTANT", lambda c: c.number("<B")),
-    b"M": _Opcode("CONSTANT", lambda c: c.number("<H")),
-    b"\x8a": _Opcode("CONSTANT", _long),
-    b"G": _Opcode("CONSTANT", lambda c: c.number(">d")),
-    b"X": _Opcode("CONSTANT", lambda c: c.text(c.number("<I"))),
-    b"\x8c": _Opcode("CONSTANT", lambda c: c.text(c.number("<B"))),
-    b"\x8d": _Opcode("CONSTANT", lambda c: c.text(c.number("<Q"))),
-    b"B": _Opcode("CONSTANT", lambda c: c.take(c.number("<I"))),
-    b"C": _Opcode("CONSTANT", lambda c: c.take(c.number("<B"))),
-    b"\x8e": _Opcode("CONSTANT", lambda c: c.take(c.number("<Q"))),
-    b"]": _Opcode("EMPTY_LIST", _none),
-    b"a": _Opcode("APPEND", _none),
-    b"e": _Opcode("APPENDS", _none),
-    b")": _Opcode("EMPTY_TUPLE", _none),
-    b"\x85": _Opcode("SHORT_TUPLE", lambda _: 1),
-    b"\x86": _Opcode("SHORT_TUPLE", lambda _: 2),
-    b"\x87": _Opcode("SHORT_TUPLE", lambda _: 3),
-    b"t": _Opcode("TUPLE", _none),
-    b"}": _Opcode("EMPTY_DICT", _none),
-    b"s": _Opcode("SETITEM", _none),
-    b"u": _Opcode("SETITEMS", _none),
-    b"\x8f": _Opcode("EMPTY_SET", _none),
-    b"\x90": _Opcode("ADDITEMS", _none),
-    b"c": _Opcode("GLOBAL", lambda c: (c.line(), c.line())),
-    b"\x93": _Opcode("STACK_GLOBAL", _none),
-    b"R": _Opcode("REDUCE", _none),
-    b"\x81": _Opcode("REDUCE", _none),  # NEWOBJ: class and arguments, as good as a call
-    b"b": _Opcode("BUILD", _none),
-    b"Q": _Opcode("PERSISTENT", _none),
-    b"q": _Opcode("PUT", lambda c: c.number("<B")),
-    b"r": _Opcode("PUT", lambda c: c.number("<I")),
-    b"\x94": _Opcode("MEMOIZE", _none),
-    b"h": _Opcode("GET", lambda c: c.number("<B")),
-    b"j": _Opcode("GET", lambda c: c.number("<I")),
+_TABLE: dict[bytes, tuple[str, Callable[[_Cursor], Any] | None]] = {
+    b"\x80": ("PROTO", lambda c: c.number("<B")),
+    b"\x95": ("FRAME", lambda c: c.number("<Q")),
+    b".": ("STOP", None),
+    b"(": ("MARK", None),
+    b"N": ("CONSTANT", None),
+    b"\x88": ("CONSTANT", lambda _: True),
+    b"\x89": ("CONSTANT", lambda _: False),
+    b"J": ("CONSTANT", lambda c: c.number("<i")),
+    b"K": ("CONSTANT", lambda c: c.number("<B")),
+    b"M": ("CONSTANT", lambda c: c.number("<H")),
+    b"\x8a": ("CONSTANT", _long),
+    b"G": ("CONSTANT", lambda c: c.number(">d")),
+    b"X": ("CONSTANT", lambda c: c.text(c.number("<I"))),
+    b"\x8c": ("CONSTANT", lambda c: c.text(c.number("<B"))),
+    b"\x8d": ("CONSTANT", lambda c: c.text(c.number("<Q"))),
+    b"B": ("CONSTANT", lambda c: c.take(c.number("<I"))),
+    b"C": ("CONSTANT", lambda c: c.take(c.number("<B"))),
+    b"\x8e": ("CONSTANT", lambda c: c.take(c.number("<Q"))),
+    b"]": ("EMPTY_LIST", None),
+    b"a": ("APPEND", None),
+    b"e": ("APPENDS", None),
+    b")": ("EMPTY_TUPLE", None),
+    b"\x85": ("SHORT_TUPLE", lambda _: 1),
+    b"\x86": ("SHORT_TUPLE", lambda _: 2),
+    b"\x87": ("SHORT_TUPLE", lambda _: 3),
+    b"t": ("TUPLE", None),
+    b"}": ("EMPTY_DICT", None),
+    b"s": ("SETITEM", None),
+    b"u": ("SETITEMS", None),
+    b"\x8f": ("EMPTY_SET", None),
+    b"\x90": ("ADDITEMS", None),
+    b"c": ("GLOBAL", lambda c: (c.line(), c.line())),
+    b"\x93": ("STACK_GLOBAL", None),
+    b"R": ("REDUCE", None),
+    b"\x81": ("REDUCE", None),  # NEWOBJ: class and arguments, as good as a call
+    b"b": ("BUILD", None),
+    b"Q": ("PERSISTENT", None),
+    b"q": ("PUT", lambda c: c.number("<B")),
+    b"r": ("PUT", lambda c: c.number("<I")),
+    b"\x94": ("MEMOIZE", None),
+    b"h": ("GET", lambda c: c.number("<B")),
+    b"j": ("GET", lambda c: c.number("<I")),
 }
 
 
+# By the byte itself, because every instruction asks.
+_BY_CODE = [_TABLE.get(bytes([code])) for code in range(256)]
+
+
+@no_type_check
 def scan(buffer: memoryview, at: int = 0) -> Iterator[Instruction]:
     """Cut the pickle that starts at byte `at` into instructions, up to its end.
 
@@ -142,16 +143,19 @@ def scan(buffer: memoryview, at: int = 0) -> Iterator[Instruction]:
     """
     cursor = _Cursor(buffer, at)
     for _ in range(MAX_OPCODES):
-        start = cursor.at
-        code = bytes(cursor.take(1))
-        opcode = _TABLE.get(code)
+        if cursor.at >= len(buffer):
+            raise _early(1, cursor.at, len(buffer))
+        code = buffer[cursor.at]
+        cursor.at += 1
+        opcode = _BY_CODE[code]
         if opcode is None:
             raise UnsafeFileError(
-                f"The pickle uses the opcode 0x{code.hex()} at byte {start}, which no checkpoint "
-                "of weights needs. It is damaged or made to do harm; fetch it again from a source "
-                "you trust."
+                f"The pickle uses the opcode 0x{code:02x} at byte {cursor.at - 1}, which no "
+                "checkpoint of weights needs. It is damaged or made to do harm; fetch it again "
+                "from a source you trust."
             )
-        yield Instruction(opcode.name, opcode.read(cursor), cursor.at)
-        if opcode.name == "STOP":
+        name, read = opcode
+        yield name, read(cursor) if read else None, cursor.at
+        if name == "STOP":
             return
     raise UnsafeFileError(f"The pickle has more than {MAX_OPCODES} instructions.")

@@ -34,9 +34,9 @@ MODULE_LIST = ("torch.nn.modules.container", "ModuleList")
 NUMPY_SCALARS = (("numpy._core.multiarray", "scalar"), ("numpy.core.multiarray", "scalar"))
 ALLOWED = frozenset({
     ORDERED_DICT, ("numpy", "dtype"), *NUMPY_SCALARS, REBUILD_PARAMETER, REBUILD_TENSOR,
-    MODULE_DICT, MODULE_LIST, LOAD_BLOB, RECONSTRUCT,
+    MODULE_DICT, MODULE_LIST, LOAD_BLOB, RECONSTRUCT, ("builtins", "set"),
 })  # fmt: skip
-"""Every name that snapshots of the EDM code use."""
+"""Every name that snapshots of the EDM code use; the last one where Python was older."""
 VERSION = 6
 MAX_DEPTH = 32
 MAX_MODULES = 100_000

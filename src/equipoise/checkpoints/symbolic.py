@@ -9,9 +9,9 @@ these two symbols, and may contain itself: whoever walks it counts depth.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
-from equipoise.checkpoints.opcode import Instruction, scan
+from equipoise.checkpoints.opcode import scan
 from equipoise.errors import UnsafeFileError
 
 ORDERED_DICT = ("collections", "OrderedDict")
@@ -79,64 +79,34 @@ def read_pickle(
     """
     machine = _Machine(allowed)
     end = at
-    for instruction in scan(buffer, at):
-        machine.run(instruction)
-        end = instruction.end
+    for name, argument, end in scan(buffer, at):  # noqa: B007 - the last one is used
+        _STEPS[name](machine, argument)
     return Pickle(machine.result(), tuple(machine.references), end)
 
 
+@no_type_check  # checked by its tests; a check of every call would take the tests minutes
 class _Machine:
     """The stack, the marks and the memo; one method an opcode."""
 
     def __init__(self, allowed: Collection[tuple[str, str]]) -> None:
         self._allowed = allowed
         self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
+        self.memo: dict[int, Any] = {}
         self.references: list[Reference] = []
-        self._steps: dict[str, Callable[[Any], None]] = {
-            "PROTO": self._check_protocol,
-            "FRAME": lambda _: None,
-            "STOP": lambda _: None,
-            "MARK": lambda _: self._push(_MARK),
-            "CONSTANT": self._push,
-            "EMPTY_LIST": lambda _: self._push([]),
-            "EMPTY_TUPLE": lambda _: self._push(()),
-            "EMPTY_DICT": lambda _: self._push({}),
-            "EMPTY_SET": lambda _: self._push(set()),
-            "APPEND": lambda _: self._extend([self._pop()]),
-            "APPENDS": lambda _: self._extend(self._pop_to_mark()),
-            "SHORT_TUPLE": self._short_tuple,
-            "TUPLE": lambda _: self._push(tuple(self._pop_to_mark())),
-            "SETITEM": lambda _: self._set_items([self._pop(), self._pop()][::-1]),
-            "SETITEMS": lambda _: self._set_items(self._pop_to_mark()),
-            "ADDITEMS": lambda _: self._add_items(self._pop_to_mark()),
-            "GLOBAL": lambda names: self._name(*names),
-            "STACK_GLOBAL": lambda _: self._name(*[self._pop(), self._pop()][::-1]),
-            "REDUCE": self._reduce,
-            "BUILD": self._build,
-            "PERSISTENT": self._refer,
-            "PUT": self._put,
-            "MEMOIZE": lambda _: self._put(len(self._memo)),
-            "GET": self._get,
-        }
-
-    def run(self, instruction: Instruction) -> None:
-        """Do what one instruction says, in symbols."""
-        self._steps[instruction.name](instruction.argument)
 
     def result(self) -> Any:  # noqa: ANN401 - whatever the pickle holds
         """Return what is left when the program has ended."""
-        value = self._pop()
+        value = self.pop()
         if self._stack:
             raise _malformed("values are left over at its end")
         return value
 
-    def _push(self, value: object) -> None:
+    def push(self, value: object) -> None:
         if len(self._stack) >= MAX_STACK:
             raise _malformed(f"its stack grows beyond {MAX_STACK} values")
         self._stack.append(value)
 
-    def _pop(self) -> Any:  # noqa: ANN401
+    def pop(self) -> Any:  # noqa: ANN401
         if not self._stack or self._stack[-1] is _MARK:
             raise _malformed("it takes a value that is not there")
         return self._stack.pop()
@@ -146,7 +116,7 @@ class _Machine:
             raise _malformed("it changes a value that is not there")
         return self._stack[-1]
 
-    def _pop_to_mark(self) -> list[Any]:
+    def pop_to_mark(self) -> list[Any]:
         items: list[Any] = []
         while self._stack and self._stack[-1] is not _MARK:
             items.append(self._stack.pop())
@@ -155,21 +125,21 @@ class _Machine:
         self._stack.pop()
         return items[::-1]
 
-    def _check_protocol(self, protocol: int) -> None:
+    def check_protocol(self, protocol: int) -> None:
         if not 2 <= protocol <= 5:
             raise _malformed(f"it claims protocol {protocol}; 2 to 5 are read")
 
-    def _extend(self, items: list[Any]) -> None:
+    def extend(self, items: list[Any]) -> None:
         target = self._top()
         if type(target) is not list:
             raise _malformed("it appends to something that is no list")
         target.extend(items)
 
-    def _short_tuple(self, count: int) -> None:
-        items = [self._pop() for _ in range(count)]
-        self._push(tuple(items[::-1]))
+    def short_tuple(self, count: int) -> None:
+        items = [self.pop() for _ in range(count)]
+        self.push(tuple(items[::-1]))
 
-    def _set_items(self, items: list[Any]) -> None:
+    def set_items(self, items: list[Any]) -> None:
         target = self._top()
         if not isinstance(target, dict) or len(items) % 2:
             raise _malformed("it sets items of something that is no dict")
@@ -178,13 +148,13 @@ class _Machine:
                 raise _malformed(f"a {type(key).__name__} is the key of a dict")
             target[key] = value
 
-    def _add_items(self, items: list[Any]) -> None:
+    def add_items(self, items: list[Any]) -> None:
         target = self._top()
         if type(target) is not set or not all(isinstance(item, _KEYS) for item in items):
             raise _malformed("it adds items to something that is no set of names")
         target.update(items)
 
-    def _name(self, module: object, name: object) -> None:
+    def name(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise _malformed("it names a thing by something that is no text")
         if (module, name) not in self._allowed:
@@ -193,36 +163,65 @@ class _Machine:
                 "of weights needs, and opening it elsewhere could run code. Nothing was run. Save "
                 "the weights as safetensors, or fetch the file from a source you trust."
             )
-        self._push(Global(module, name))
+        self.push(Global(module, name))
 
-    def _reduce(self, _: None) -> None:
-        arguments, function = self._pop(), self._pop()
+    def reduce(self, _: None) -> None:
+        arguments, function = self.pop(), self.pop()
         if not isinstance(function, Global) or type(arguments) is not tuple:
             raise _malformed("it calls something that is no name")
         if (function.module, function.name) == ORDERED_DICT and not arguments:
-            self._push(OrderedItems())
+            self.push(OrderedItems())
         else:
-            self._push(Call(function, arguments))
+            self.push(Call(function, arguments))
 
-    def _build(self, _: None) -> None:
-        state, target = self._pop(), self._top()
+    def build(self, _: None) -> None:
+        state, target = self.pop(), self._top()
         if isinstance(target, OrderedItems):
             return
         if not isinstance(target, Call) or target.state is not None:
             raise _malformed("it sets the state of something that has none, or has one already")
         target.state = state
 
-    def _refer(self, _: None) -> None:
-        self.references.append(Reference(self._pop()))
-        self._push(self.references[-1])
+    def refer(self, _: None) -> None:
+        self.references.append(Reference(self.pop()))
+        self.push(self.references[-1])
 
-    def _put(self, index: int) -> None:
-        self._memo[index] = self._top()
+    def put(self, index: int) -> None:
+        self.memo[index] = self._top()
 
-    def _get(self, index: int) -> None:
-        if index not in self._memo:
+    def get(self, index: int) -> None:
+        if index not in self.memo:
             raise _malformed("it asks for a value that was never stored")
-        self._push(self._memo[index])
+        self.push(self.memo[index])
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": _Machine.check_protocol,
+    "FRAME": lambda machine, _: None,
+    "STOP": lambda machine, _: None,
+    "MARK": lambda machine, _: machine.push(_MARK),
+    "CONSTANT": _Machine.push,
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_SET": lambda machine, _: machine.push(set()),
+    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
+    "SHORT_TUPLE": _Machine.short_tuple,
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
+    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
+    "ADDITEMS": lambda machine, _: machine.add_items(machine.pop_to_mark()),
+    "GLOBAL": lambda machine, names: machine.name(*names),
+    "STACK_GLOBAL": lambda machine, _: machine.name(*[machine.pop(), machine.pop()][::-1]),
+    "REDUCE": _Machine.reduce,
+    "BUILD": _Machine.build,
+    "PERSISTENT": _Machine.refer,
+    "PUT": _Machine.put,
+    "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
+    "GET": _Machine.get,
+}
+"""What each opcode does to the machine; the second argument is the opcode's."""
 
 
 def _malformed(what: str) -> UnsafeFileError:
