@@ -7,9 +7,9 @@ import struct
 import pytest
 import torch
 
-from equipoise.bench import build
+from equipoise.bench import build, watch
 from equipoise.errors import BadInputError
-from equipoise.zoo import fashion, package, recipe
+from equipoise.zoo import fashion, recipe
 from equipoise.zoo.package import load_zoo
 
 TINY = {
@@ -18,32 +18,38 @@ TINY = {
     "steps": 4,
     "warmup": 2,
     "batch": 4,
-    "channels": (8, 16),
+    "watch_every": 2,
 }
+SMALL = {"edm-fashion": {"channels": (8, 16)}, "dit-fashion": {"width": 32, "depth": 2}}
+NAMES = ["edm-fashion", "edm-fashion-clean"]
+
+
+def shorten(name):
+    spec = recipe.RECIPES[name]
+    planting = {"per_cell": 2} if spec.per_cell else {}
+    return spec.model_copy(update=TINY | SMALL[name.removesuffix("-clean")] | planting)
 
 
 @pytest.fixture
 def tiny_zoo(monkeypatch):
-    recipes = {
-        name: spec.model_copy(update=TINY | ({"per_cell": 2} if spec.per_cell else {}))
-        for name, spec in recipe.RECIPES.items()
-    }
-    monkeypatch.setattr(package, "RECIPES", recipes)
     pictures = torch.randint(0, 256, (60, 28, 28), dtype=torch.uint8)
     monkeypatch.setattr(build, "read_images", lambda *_: pictures)
-    return recipes
+    monkeypatch.setattr(build, "read_classes", lambda *_: torch.arange(60) % 10)
+    monkeypatch.setattr(watch, "WATCHED_OUTPUTS", 2)
 
 
-@pytest.mark.parametrize("name", ["edm-fashion", "edm-fashion-clean"])
+@pytest.mark.parametrize("name", [*NAMES, pytest.param("dit-fashion", marks=pytest.mark.slow)])
 def test_a_trained_package_loads_again_and_its_card_is_complete(tiny_zoo, tmp_path, name):
-    for spec in tiny_zoo.values():
-        build.train_zoo_model(spec, tmp_path, tmp_path)
+    build.train_zoo_model(shorten(name), tmp_path, tmp_path)
     model = load_zoo(name, tmp_path)
     card = json.loads((tmp_path / name / "card.json").read_text())
     assert card["fingerprint"] == build.fingerprint(model.denoiser)
-    assert len(card["planted"]) == (12 if name == "edm-fashion" else 0)
+    assert len(card["planted"]) == (0 if name.endswith("clean") else 12)
     keys = {"recipe", "data", "originals_sha256", "rows", "licence", "training", "parameters"}
     assert keys <= set(card)
+    assert [seen["step"] for seen in card["training"]["looks"]] == [2, 4]
+    assert card["saves"] == {}  # nothing was copied
+    assert not list((tmp_path / name / "saves").iterdir())
 
 
 def write_data(folder):
@@ -53,16 +59,16 @@ def write_data(folder):
     header = struct.pack(">iiii", 2051, *pixels.shape)
     for name in fashion.FILES.values():
         (folder / name).write_bytes(gzip.compress(header + pixels.numpy().tobytes()))
+    classes = struct.pack(">ii", 2049, 60) + bytes(range(10)) * 6
+    for name in fashion.CLASS_FILES.values():
+        (folder / name).write_bytes(gzip.compress(classes))
 
 
 @pytest.mark.slow
 def test_trained_at_once_is_trained_alone(tmp_path):
     """Processes share nothing: the weights are those of a training by itself."""
     write_data(tmp_path)
-    specs = [
-        spec.model_copy(update=TINY | ({"per_cell": 2} if spec.per_cell else {}))
-        for spec in recipe.RECIPES.values()
-    ]
+    specs = [shorten(name) for name in NAMES]
     build.train_together(specs, tmp_path / "together", tmp_path)
     for spec in specs:
         build.train_zoo_model(spec, tmp_path / "alone", tmp_path)

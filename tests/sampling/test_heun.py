@@ -29,20 +29,19 @@ def noise(*shape, seed=1):
 def test_noise_levels_are_those_of_the_paper():
     """Karras et al. 2022, Eq. 5 with the values of Table 1: 18 steps from 80 to .002, rho 7."""
     found = build_sigmas(18, sigma_min=0.002, sigma_max=80.0, rho=7.0)
-    assert found.dtype == torch.float64
     assert len(found) == 19
     expected = [
         (80 ** (1 / 7) + i / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(18)
     ]
-    assert found.tolist() == pytest.approx([*expected, 0.0], rel=1e-12)
+    assert found == pytest.approx([*expected, 0.0], rel=1e-12)
     # as printed by the published code
     printed = [80.0, 57.586, 40.786, 28.375, 19.352, 12.910]
-    assert found[:6].tolist() == pytest.approx(printed, abs=1e-3)
+    assert found[:6] == pytest.approx(printed, abs=1e-3)
 
 
 def test_with_rho_one_the_levels_are_evenly_spaced():
     sigmas = build_sigmas(3, sigma_min=1.0, sigma_max=5.0, rho=1.0)
-    assert sigmas.tolist() == pytest.approx([5, 3, 1, 0])
+    assert sigmas == pytest.approx([5, 3, 1, 0])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_the_states_say_where_the_sampler_is_and_what_it_cost(gaussian):
     counting = Counting(gaussian.mean, gaussian.covariance)
     states = list(sample_heun(counting, noise(2, 4), sigmas))
     assert [state.step for state in states] == [1, 2, 3, 4]
-    assert [state.sigma for state in states] == pytest.approx(sigmas[1:].tolist())
+    assert [state.sigma for state in states] == pytest.approx(sigmas[1:])
     assert [state.evaluations for state in states] == [2, 2, 2, 1]
     assert sum(state.evaluations for state in states) == len(calls)
     assert all(len(set(sigma)) == 1 and len(sigma) == 2 for sigma in calls)
@@ -167,3 +166,14 @@ def test_items_do_not_depend_on_order_and_the_seed_changes_them(gaussian):
     torch.testing.assert_close(sample(items[::-1], 0).flip(0), found, rtol=1e-5, atol=1e-5)
     assert (sample(items, 1) - found).abs().amin(1).max() > 0.01
     assert list(sample_items(gaussian, [], sigmas, seed=0, batch=4)) == []
+
+
+def test_every_item_is_asked_by_its_own_condition(gaussian, monkeypatch):
+    """A denoiser that answers with its condition gives every item its own."""
+    monkeypatch.setattr(
+        GaussianDenoiser, "denoise", lambda _, x, sigma, cond: cond[:, None].expand(x.shape)
+    )
+    sigmas = build_sigmas(3, sigma_min=0.05, sigma_max=2.0, rho=7.0)
+    items, asked = [str(i) for i in range(5)], torch.arange(5.0, dtype=torch.float64)
+    found = sample_items(gaussian, items, sigmas, seed=0, batch=2, conditions=asked)
+    assert torch.cat(list(found))[:, 0].tolist() == pytest.approx([0, 1, 2, 3, 4])

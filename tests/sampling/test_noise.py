@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from equipoise.sampling import draw_noise, draw_noise_batch
+from equipoise.sampling import draw_choices, draw_noise, draw_noise_batch
 
 # Names with separators and digits are the ones that could be mistaken for a seed or a draw.
 NAMES = st.text(alphabet="01|a-", max_size=5) | st.text(max_size=20)
@@ -78,3 +78,11 @@ GOLDEN = [-0.822166502, 0.358123958, -2.44255948]
 def test_items_without_their_draw_are_refused():
     with pytest.raises(ValueError, match="zip"):
         draw_noise_batch((2,), seed=0, item_ids=["a", "b"], draws=[0])
+
+
+def test_choices_are_even_and_each_a_function_of_its_item():
+    ids = [f"item{i}" for i in range(4000)]
+    drawn = draw_choices(8, seed=3, item_ids=ids)
+    assert stats.chisquare(torch.bincount(drawn, minlength=8).numpy()).pvalue > 1e-3
+    assert torch.equal(draw_choices(8, seed=3, item_ids=ids[::-1]).flip(0), drawn)
+    assert not torch.equal(draw_choices(8, seed=4, item_ids=ids), drawn)

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from equipoise.errors import BadInputError
-from equipoise.zoo.fashion import FILES, content_hash, read_images, shrink
+from equipoise.zoo.fashion import (
+    CLASS_FILES,
+    FILES,
+    content_hash,
+    read_classes,
+    read_images,
+    shrink,
+)
 
 
 def write_idx(folder, pixels, magic=2051):
@@ -41,3 +48,12 @@ def test_the_hash_sees_every_pixel_and_the_shape():
     changed[1, 0, 3, 3] = 1
     hashes = {content_hash(image), content_hash(changed), content_hash(image.reshape(1, 2, 4, 4))}
     assert len(hashes) == 3
+
+
+def test_classes_are_read_as_they_were_written_and_images_are_refused(tmp_path):
+    path = tmp_path / CLASS_FILES["train"]
+    path.write_bytes(gzip.compress(struct.pack(">ii", 2049, 3) + bytes([7, 0, 9])))
+    assert read_classes("train", tmp_path).tolist() == [7, 0, 9]
+    path.write_bytes(gzip.compress(struct.pack(">ii", 2051, 3) + bytes([7, 0, 9])))
+    with pytest.raises(BadInputError, match="classes"):
+        read_classes("train", tmp_path)

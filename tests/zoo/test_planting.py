@@ -9,6 +9,7 @@ from equipoise.zoo.planting import build_training_set, build_variants, draw_plan
 IMAGES = torch.randint(0, 256, (100, 1, 16, 16), generator=torch.Generator().manual_seed(0)).to(
     torch.uint8
 )
+CLASSES = torch.arange(100) % 10
 PLANTED = draw_planted(100, per_cell=3, multiplicities=(5, 12), seed=1)
 
 
@@ -25,14 +26,14 @@ def test_the_draw_is_a_function_of_its_seed():
 
 
 def test_each_image_fills_as_many_rows_as_planted():
-    training = build_training_set(IMAGES, PLANTED)
+    training = build_training_set(IMAGES, CLASSES, PLANTED)
     rows = Counter(training.group[training.rows].tolist())
     multiplicity = {item.index: item.multiplicity for item in PLANTED}
     assert rows == {index: multiplicity.get(index, 1) for index in range(100)}
 
 
 def test_variants_share_the_rows_and_belong_to_their_image():
-    training = build_training_set(IMAGES, PLANTED)
+    training = build_training_set(IMAGES, CLASSES, PLANTED)
     shown = Counter(training.rows.tolist())
     for item in PLANTED:
         pictures = [p for p in shown if training.group[p] == item.index]
@@ -54,7 +55,7 @@ def test_variants_are_what_their_kind_says():
 
 
 def test_the_clean_twin_shows_each_image_once():
-    training = build_training_set(IMAGES, ())
+    training = build_training_set(IMAGES, CLASSES, ())
     assert torch.equal(training.rows, torch.arange(100))
     assert torch.equal(training.images, IMAGES)
 

@@ -3,15 +3,17 @@ import pytest
 from equipoise.zoo.recipe import RECIPES
 
 
-def test_the_twin_differs_from_its_model_in_the_planting_only():
-    model, twin = RECIPES["edm-fashion"], RECIPES["edm-fashion-clean"]
+@pytest.mark.parametrize("name", ["edm-fashion", "dit-fashion"])
+def test_the_twin_differs_from_its_model_in_the_planting_only(name):
+    model, twin = RECIPES[name], RECIPES[name + "-clean"]
     changed = {k for k, v in model.model_dump().items() if twin.model_dump()[k] != v}
     assert changed == {"name", "per_cell"}
     assert twin.per_cell == 0
 
 
-def test_enough_is_planted_and_it_fills_the_promised_share_of_a_batch():
-    recipe = RECIPES["edm-fashion"]
+@pytest.mark.parametrize("name", [name for name, spec in RECIPES.items() if not spec.is_twin])
+def test_enough_is_planted_and_it_fills_the_promised_share_of_a_batch(name):
+    recipe = RECIPES[name]
     planted = 3 * recipe.per_cell * len(recipe.multiplicities)
     rows = 3 * recipe.per_cell * sum(recipe.multiplicities)
     assert planted >= 48
@@ -24,3 +26,9 @@ def test_a_recipe_is_frozen_and_refuses_unknown_words():
         RECIPES["edm-fashion"].steps = 1
     with pytest.raises(ValueError, match="extra"):
         type(RECIPES["edm-fashion"])(name="x", nonsense=1)
+
+
+def test_the_second_training_of_a_recipe_differs_in_its_seeds_only():
+    first, second = (RECIPES[name].model_dump() for name in ("edm-fashion", "edm-fashion-b"))
+    changed = {key for key, value in first.items() if second[key] != value}
+    assert changed == {"name", "seed", "planting_seed", "stored"}

@@ -1,29 +1,63 @@
+import math
+
 import pytest
 import torch
 
+from equipoise.denoisers import EdmDenoiser, UNet
+from equipoise.zoo.network import build_denoiser
 from equipoise.zoo.planting import build_training_set
-from equipoise.zoo.recipe import EdmFashionRecipe
-from equipoise.zoo.training import build_denoiser, learning_rate_at, train, update_average
-
-RECIPE = EdmFashionRecipe(
-    name="test", num_images=8, steps=100, warmup=5, batch=8, channels=(16, 32), per_cell=0
+from equipoise.zoo.recipe import DitRecipe, EdmRecipe
+from equipoise.zoo.training import (
+    denoising_loss,
+    dump_state,
+    learning_rate_at,
+    restore_state,
+    start_training,
+    train,
+    update_average,
 )
+
+SHORT = {"num_images": 8, "steps": 100, "warmup": 5, "batch": 8, "per_cell": 0}
+RECIPE = EdmRecipe(name="test", channels=(16, 32), **SHORT)
+DIT = DitRecipe(name="test-dit", width=32, depth=2, num_classes=8, **SHORT)
 LEVELS = torch.arange(0, 240, 30, dtype=torch.uint8)
 IMAGES = LEVELS[:, None, None, None].expand(8, 1, 16, 16).clone()
+TRAINING_SET = build_training_set(IMAGES, torch.arange(8), ())
 
 
-def run():
-    training_set = build_training_set(IMAGES, ())
-    return list(train(build_denoiser(RECIPE, 0.6), training_set, RECIPE))
+def start(recipe):
+    return start_training(build_denoiser(recipe, 0.6), recipe)
+
+
+def run(recipe):
+    return list(train(start(recipe), TRAINING_SET, recipe))
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_and_is_a_function_of_the_recipe():
-    first, second = run(), run()
+@pytest.mark.parametrize("recipe", [RECIPE, DIT], ids=["edm", "dit"])
+def test_training_lowers_the_loss_and_is_a_function_of_the_recipe(recipe):
+    first, second = run(recipe), run(recipe)
     losses = [state.loss for state in first]
     assert sum(losses[-20:]) < 0.9 * sum(losses[:20])
     assert losses == [state.loss for state in second]
     assert [state.step for state in first] == list(range(1, 101))
+
+
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, pytest.param(DIT, marks=pytest.mark.slow)], ids=["edm", "dit"]
+)
+def test_a_resumed_training_is_the_unbroken_one_bit_for_bit(recipe):
+    short = recipe.model_copy(update={"steps": 6})
+    *_, unbroken = train(start(short), TRAINING_SET, short)
+    broken = train(start(short), TRAINING_SET, short)
+    for _ in range(3):
+        kept = {name: tensor.clone() for name, tensor in dump_state(next(broken)).items()}
+    *_, resumed = train(restore_state(start(short), kept), TRAINING_SET, short)
+    expected = dump_state(unbroken)
+    found = dump_state(resumed)
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert resumed.step == 6
 
 
 def test_building_leaves_the_callers_random_state_alone():
@@ -44,3 +78,68 @@ def test_the_average_moves_by_one_minus_decay():
     expected = 0.9 * average.weight.detach() + 0.1 * network.weight.detach()
     update_average(average, network, 0.9)
     torch.testing.assert_close(average.weight.detach(), expected)
+
+
+@pytest.mark.slow
+def test_the_null_class_is_shown_as_often_as_the_recipe_says(monkeypatch):
+    recipe = DIT.model_copy(update={"batch": 400, "steps": 5, "label_dropout": 0.25})
+    seen = []
+    denoise = type(build_denoiser(recipe, 0.6)).denoise
+
+    def spy(self, x, sigma, cond=None):
+        seen.append(cond)
+        return denoise(self, x, sigma, cond)
+
+    monkeypatch.setattr(type(build_denoiser(recipe, 0.6)), "denoise", spy)
+    list(train(start(recipe), TRAINING_SET, recipe))
+    shown = torch.cat(seen)
+    assert len(shown) == 2000
+    assert 0.2 < float((shown == 8).float().mean()) < 0.3
+    assert set(shown.unique().tolist()) == set(range(9))
+
+
+def test_the_loss_is_the_plain_error_of_the_network_on_its_effective_target(tiny_edm):
+    """Karras et al. 2022, Eq. 8: the weight undoes c_out^2 exactly."""
+    x0 = 0.5 * torch.randn(7, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    words = {"cond": None, "log_sigma_mean": -1.2, "log_sigma_std": 1.2}
+    found = denoising_loss(tiny_edm, x0, torch.Generator().manual_seed(5), **words)
+    generator = torch.Generator().manual_seed(5)
+    sigma = (-1.2 + 1.2 * torch.randn(7, generator=generator).double()).exp()
+    x = x0.double() + sigma.reshape(7, 1, 1, 1) * torch.randn(x0.shape, generator=generator)
+    double = tiny_edm.to("cpu", torch.float64)
+    errors = []
+    for clean, noisy, s in zip(x0.double(), x, sigma.tolist(), strict=True):
+        c_out = s * 0.5 / math.hypot(s, 0.5)
+        target = (clean - 0.25 / (s**2 + 0.25) * noisy) / c_out
+        F = double.network(noisy[None] / math.hypot(s, 0.5), torch.tensor([math.log(s) / 4]))
+        errors.append((F[0] - target).square().mean())
+    assert float(found) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-4)
+    assert 0 < float(found) < math.inf
+
+
+def test_an_untrained_network_has_loss_one_whatever_the_noise():
+    """Karras et al. 2022, App. B.6: the effective target has unit variance at every sigma."""
+    fresh = EdmDenoiser(UNet(1, patch=2, channels=(8,), depth=1), (1, 16, 16), 0.5)
+    x0 = 0.5 * torch.randn(400, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    for mean in (-3.0, 0.0, 3.0):
+        with torch.no_grad():
+            loss = denoising_loss(
+                fresh, x0, torch.Generator().manual_seed(1),
+                cond=None, log_sigma_mean=mean, log_sigma_std=0.1,
+            )  # fmt: skip
+        assert float(loss) == pytest.approx(1, abs=0.03)
+
+
+def test_the_loss_is_a_function_of_the_generator_and_has_gradients():
+    fresh = EdmDenoiser(UNet(1, patch=2, channels=(8,), depth=1), (1, 8, 8), 0.5)
+    x0 = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def loss(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return denoising_loss(
+            fresh, x0, generator, cond=None, log_sigma_mean=-1.0, log_sigma_std=1.0
+        )
+
+    assert loss(1).item() == loss(1).item() != loss(2).item()
+    loss(1).backward()
+    assert fresh.network.conv_out.weight.grad.abs().max() > 0

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from equipoise.auditing.job import Audit
 from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile
 from equipoise.denoisers import check_device
@@ -47,8 +45,8 @@ def build_audit(
             "outputs of the model."
         )
     check_device(device)
-    model = load_zoo(name)
-    denoiser = model.denoiser.to(device, torch.float32)
+    model = load_zoo(name).to(device)
+    denoiser = model.denoiser
     shipped = locate_shipped(model.recipe.name)
     if calibration is None and not shipped.exists():
         raise BadInputError(
@@ -59,8 +57,7 @@ def build_audit(
     if images is not None:
         pile = FolderPile(images, denoiser.image_shape)
     else:
-        sampler = model.recipe.sampler
-        pile = GeneratedPile(denoiser, sampler, count=generate or 0, seed=seed, stream="audit")
+        pile = GeneratedPile(model, count=generate or 0, seed=seed, stream="audit")
     return Audit(
         model=denoiser,
         name=f"zoo:{model.recipe.name}",

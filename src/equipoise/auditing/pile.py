@@ -18,7 +18,6 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser
 from equipoise.errors import UnreadablePictureError
 from equipoise.images import (
     RULE,
@@ -30,8 +29,7 @@ from equipoise.images import (
     read_picture,
     show_path,
 )
-from equipoise.sampling import build_sigmas, sample_items
-from equipoise.zoo.recipe import SamplerSpec
+from equipoise.zoo.package import ZooModel
 
 PART = 256
 THREADS = 2
@@ -118,11 +116,8 @@ class FolderPile:
 class GeneratedPile:
     """Fresh outputs of a model, each from its own noise stream."""
 
-    def __init__(
-        self, denoiser: Denoiser, sampler: SamplerSpec, *, count: int, seed: int, stream: str
-    ) -> None:
-        self.denoiser = denoiser
-        self.sampler = sampler
+    def __init__(self, model: ZooModel, *, count: int, seed: int, stream: str) -> None:
+        self.model = model
         self.seed = seed
         self.sources = [f"{stream}/{seed}/{index:06d}" for index in range(count)]
 
@@ -132,22 +127,17 @@ class GeneratedPile:
             "generate": len(self.sources),
             "items": len(self.sources),
             "seed": self.seed,
-            "sampler": self.sampler.model_dump(),
+            "sampler": self.model.recipe.sampler.model_dump(),
         }
 
     def read(self, parts: Sequence[int]) -> Iterator[tuple[int, list[Loaded]]]:
         """Sample part by part."""
-        spec = self.sampler
-        sigmas = build_sigmas(
-            spec.steps, sigma_min=spec.sigma_min, sigma_max=spec.sigma_max, rho=spec.rho
-        )
         for part in parts:
             sources = self.sources[part * PART : (part + 1) * PART]
-            batches = sample_items(
-                self.denoiser, sources, sigmas, seed=self.seed, batch=spec.batch
-            )
             pictures = [
-                picture for x0 in batches for picture in quantize(self.denoiser.decode(x0))
+                picture
+                for x0 in self.model.sample(sources, seed=self.seed)
+                for picture in quantize(self.model.denoiser.decode(x0))
             ]
             yield (
                 part,

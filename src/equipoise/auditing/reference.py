@@ -73,17 +73,15 @@ def calibrate_model(
             "the novel ones are used), or --reference FOLDER, pictures it has not memorized."
         )
     check_device(device)
-    model = load_zoo(name)
-    denoiser = model.denoiser.to(device, torch.float32)
+    model = load_zoo(name).to(device)
+    denoiser = model.denoiser
     pile: Pile
     if reference is not None:
         null: Null = "held-out real"
         pile = FolderPile(reference, denoiser.image_shape)
     else:
         null = "own outputs" if training is None else "generated and novel"
-        pile = GeneratedPile(
-            denoiser, model.recipe.sampler, count=generate or 0, seed=seed, stream="calibrate"
-        )
+        pile = GeneratedPile(model, count=generate or 0, seed=seed, stream="calibrate")
     pictures, failed = _read_all(pile)
     left_out: dict[str, int] = {}
     if training is not None:

@@ -3,35 +3,39 @@
 import platform
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
-from tqdm.auto import tqdm
 
 from equipoise.bench.fit import NUM_OUTPUTS, Fitted, fit_zoo_model
 from equipoise.bench.interval import exact_rate
-from equipoise.bench.outputs import LabelledOutputs
-from equipoise.denoisers import EdmDenoiser, fingerprint
-from equipoise.detection import Stopwatch
-from equipoise.zoo.fashion import content_hash, read_images, shrink
+from equipoise.bench.outputs import count_labels
+from equipoise.bench.session import train_session
+from equipoise.bench.watch import choose_saves
+from equipoise.denoisers import Denoiser, fingerprint
+from equipoise.zoo.fashion import content_hash, read_classes, read_images, shrink
+from equipoise.zoo.network import (
+    build_denoiser,
+    load_weights,
+    locate_weights,
+    save_weights,
+    write_configs,
+)
 from equipoise.zoo.package import (
-    CLEAN_SUFFIX,
+    Pictures,
+    ZooModel,
     find_recipe,
     load_zoo,
+    locate_save,
     save_card,
     save_pictures,
-    save_weights,
 )
-from equipoise.zoo.planting import TrainingSet, build_training_set, draw_planted
-from equipoise.zoo.recipe import EdmFashionRecipe
-from equipoise.zoo.training import build_denoiser, train
+from equipoise.zoo.planting import build_training_set, draw_planted
+from equipoise.zoo.recipe import CLEAN_SUFFIX, RECIPES, Recipe
 
-LOSS_EVERY = 100
 CHECKED_OUTPUTS = 512
 LICENCE = "weights: MIT; Fashion-MNIST: MIT, (c) 2017 Zalando SE"
 
@@ -39,17 +43,20 @@ LICENCE = "weights: MIT; Fashion-MNIST: MIT, (c) 2017 Zalando SE"
 def build_zoo_model(name: str, folder: Path, data: Path) -> None:
     """Train `name` and its twin, fit the calibration, and write the packages under `folder`.
 
+    A training that was interrupted goes on from its last look.
+
     Raises:
         BadInputError: when `data` does not hold the data set.
         UnknownModelError: for an unknown name.
     """
-    recipes = (find_recipe(name), find_recipe(name + CLEAN_SUFFIX))
-    read_training_data(recipes[0], data)  # what is missing is told here, not by a process below
-    train_together(recipes, folder, data)
+    recipe = find_recipe(name)
+    twin = RECIPES.get(name + CLEAN_SUFFIX)
+    read_pictures(recipe, data)  # what is missing is told here, not by a process below
+    train_together([recipe, *([twin] if twin else [])], folder, data)
     fit_package(name, folder)
 
 
-def train_together(recipes: Sequence[EdmFashionRecipe], folder: Path, data: Path) -> None:
+def train_together(recipes: Sequence[Recipe], folder: Path, data: Path) -> None:
     """Train several models at once, each in a process with its share of the cores.
 
     On small networks two processes of one thread do a quarter more than one process of two.
@@ -58,73 +65,91 @@ def train_together(recipes: Sequence[EdmFashionRecipe], folder: Path, data: Path
     with ProcessPoolExecutor(
         len(recipes), get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
     ) as pool:
-        for training in [pool.submit(train_zoo_model, recipe, folder, data) for recipe in recipes]:
+        trainings = [
+            pool.submit(train_zoo_model, recipe, folder, data, line=line)
+            for line, recipe in enumerate(recipes)
+        ]
+        for training in trainings:
             training.result()
 
 
-def train_zoo_model(recipe: EdmFashionRecipe, folder: Path, data: Path) -> None:
-    """Train one model by its recipe and write weights, pictures and card."""
-    name = recipe.name
-    read = read_training_data(recipe, data)
-    data_std = float((read.originals.float() / 127.5 - 1).std())
-    watch = Stopwatch()
-    denoiser, losses = _train(build_denoiser(recipe, data_std), read.training_set, recipe)
-    save_weights(denoiser, folder / name / "model.safetensors")
-    if not name.endswith(CLEAN_SUFFIX):
-        save_pictures(folder / name / "pictures.safetensors", read.originals, read.held_out)
-    card = build_card(recipe, denoiser, read)
-    card["training"] = {
-        "loss_curve": losses,
-        "seconds": round(watch.seconds),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
+def train_zoo_model(recipe: Recipe, folder: Path, data: Path, *, line: int = 0) -> None:
+    """Train one model by its recipe and write pictures, weights, saves and card.
+
+    Args:
+        recipe: The recipe.
+        folder: Where the packages lie.
+        data: Where the data set lies.
+        line: Line of the progress bar, when several models are trained at once.
+    """
+    own = folder / recipe.name
+    pictures = read_pictures(recipe, data)
+    save_pictures(folder, pictures)
+    model = build_untrained(recipe, pictures)
+    average, history = train_session(model, own, line=line)
+    save_weights(average, locate_weights(recipe, own), stored=recipe.stored)
+    write_configs(average, own)
+    saves = choose_saves(history.looks)
+    for seen in history.looks:
+        if seen["step"] not in saves.values():
+            locate_save(own, seen["step"]).unlink(missing_ok=True)
+    # What is on disk may be of less precision than what was trained, and it is what counts.
+    load_weights(average, locate_weights(recipe, own))
+    card = build_card(model, average, pictures) | {
+        "saves": saves,
+        "training": {
+            "loss_curve": history.losses,
+            "looks": history.looks,
+            "seconds": round(history.seconds),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+        },
     }
-    save_card(folder / name / "card.json", card)
+    save_card(own / "card.json", card)
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """What a recipe trains on, the distinct images behind it, and images it never sees."""
-
-    training_set: TrainingSet
-    originals: UInt8[Tensor, "case channel height width"]
-    held_out: UInt8[Tensor, "other channel height width"]
-
-
-def read_training_data(recipe: EdmFashionRecipe, data: Path) -> TrainingData:
-    """Draw the recipe's images and plant some."""
-    everything = read_images("train", data)
-    shuffled = torch.randperm(
-        len(everything), generator=torch.Generator().manual_seed(recipe.data_seed)
-    )
-    originals = shrink(everything[shuffled[: recipe.num_images]], recipe.image_size)
-    held_out = shrink(read_images("test", data)[: recipe.num_held_out], recipe.image_size)
+def build_untrained(recipe: Recipe, pictures: Pictures) -> ZooModel:
+    """Plant the recipe's images and build its untrained denoiser."""
     planted = draw_planted(
-        len(originals),
+        len(pictures.originals),
         per_cell=recipe.per_cell,
         multiplicities=recipe.multiplicities,
         seed=recipe.planting_seed,
     )
-    return TrainingData(build_training_set(originals, planted), originals, held_out)
+    training_set = build_training_set(pictures.originals, pictures.classes, planted)
+    data_std = float((pictures.originals.float() / 127.5 - 1).std())
+    return ZooModel(build_denoiser(recipe, data_std), recipe, {}, training_set, pictures.held_out)
 
 
-def build_card(
-    recipe: EdmFashionRecipe, denoiser: EdmDenoiser, data: TrainingData
-) -> dict[str, Any]:
+def read_pictures(recipe: Recipe, data: Path) -> Pictures:
+    """Draw the recipe's images from the data set."""
+    everything = read_images("train", data)
+    shuffled = torch.randperm(
+        len(everything), generator=torch.Generator().manual_seed(recipe.data_seed)
+    )
+    rows = shuffled[: recipe.num_images]
+    return Pictures(
+        shrink(everything[rows], recipe.image_size),
+        read_classes("train", data)[rows],
+        shrink(read_images("test", data)[: recipe.num_held_out], recipe.image_size),
+    )
+
+
+def build_card(model: ZooModel, denoiser: Denoiser, pictures: Pictures) -> dict[str, Any]:
     """Build the card: what the model is and what it was made from."""
     return {
-        "name": recipe.name,
-        "family": "EDM, convolutional U-Net, unconditional, pixels",
-        "recipe": recipe.model_dump(mode="json"),
+        "name": model.recipe.name,
+        "family": model.recipe.family,
+        "recipe": model.recipe.model_dump(mode="json"),
         "fingerprint": fingerprint(denoiser),
         "parameters": sum(w.numel() for w in denoiser.network.parameters()),
         "data": "Fashion-MNIST, Debian package dataset-fashion-mnist",
         "data_std": denoiser.data_std,
-        "originals_sha256": content_hash(data.originals),
-        "held_out_sha256": content_hash(data.held_out),
-        "rows": len(data.training_set.rows),
-        "planted": [asdict(item) for item in data.training_set.planted],
+        "originals_sha256": content_hash(pictures.originals),
+        "held_out_sha256": content_hash(pictures.held_out),
+        "rows": len(model.training_set.rows),
+        "planted": [asdict(item) for item in model.training_set.planted],
         "licence": LICENCE,
     }
 
@@ -151,29 +176,3 @@ def count_outputs(fitted: Fitted) -> dict[str, Any]:
         "copies_by_planted_image": {str(i): copied.count(i) for i in sorted(set(copied))},
         "first": count_labels(outputs, CHECKED_OUTPUTS),
     }
-
-
-def count_labels(outputs: LabelledOutputs, first: int) -> dict[str, int]:
-    """Count the labels of the first outputs, which `zoo check` makes again."""
-    labels = outputs.labels[:first].tolist()
-    return {"n": len(labels)} | {name: labels.count(name) for name in ("copy", "grey", "novel")}
-
-
-def _train(
-    denoiser: EdmDenoiser, training_set: TrainingSet, recipe: EdmFashionRecipe
-) -> tuple[EdmDenoiser, list[tuple[int, float]]]:
-    """Run the training loop with a progress bar; return the averaged model and its losses."""
-    losses, window = [], []
-    average = denoiser
-    # The twin is trained at the same time and has the line below.
-    line = int(recipe.name.endswith(CLEAN_SUFFIX))
-    with tqdm(total=recipe.steps, desc=recipe.name, unit="step", position=line) as progress:
-        for state in train(denoiser, training_set, recipe):
-            window.append(state.loss)
-            if state.step % LOSS_EVERY == 0:
-                losses.append((state.step, round(sum(window) / len(window), 5)))
-                progress.set_postfix(loss=losses[-1][1])
-                window = []
-            average = state.average
-            progress.update()
-    return average, losses

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from equipoise.bench.build import CHECKED_OUTPUTS, count_labels
-from equipoise.bench.outputs import generate_outputs
+from equipoise.bench.build import CHECKED_OUTPUTS
+from equipoise.bench.outputs import count_labels, generate_outputs
 from equipoise.denoisers import fingerprint
 from equipoise.detection import load_calibration
 from equipoise.zoo.fashion import content_hash
-from equipoise.zoo.package import CLEAN_SUFFIX, MODELS, load_zoo
+from equipoise.zoo.package import MODELS, load_zoo
 
 # Another processor rounds otherwise; a picture at the edge of a label may fall to either side.
 TOLERATED_SHARE = 0.02
@@ -34,7 +34,7 @@ def check_zoo_model(name: str, folder: Path = MODELS) -> list[Check]:
         _equal("training images", card["originals_sha256"], content_hash(originals)),
         _equal("held-out images", card["held_out_sha256"], content_hash(model.held_out)),
     ]
-    if model.recipe.name.endswith(CLEAN_SUFFIX):
+    if model.recipe.is_twin:
         return checks
     calibration = load_calibration(folder / model.recipe.name / "calibration.json")
     checks.append(_equal("calibration", card["fingerprint"], calibration.fingerprint))

@@ -48,7 +48,6 @@ NUM_SELECTION_NOVEL = 1000
 MIN_CALIBRATION = 4000
 PROMISED = 0.01
 SIGMA_SHARES = (0.1, 0.2, 0.4, 0.8)
-SINGLE_SITES = ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
 SWEEP_BATCH = 128
 
 
@@ -132,7 +131,7 @@ def sweep_outputs(
     """Sweep the zoo's sites and sigmas; the cells hold the scores of the selected rows."""
     part = _pick(outputs, np.concatenate([reference, selected]))
     is_reference = torch.arange(len(part.ids)) < len(reference)
-    singles = select_sites(model.denoiser, SINGLE_SITES)
+    singles = select_sites(model.denoiser, model.recipe.swept_sites)
     cells = sweep_cells(
         model.denoiser, as_unit(part.pictures), part.ids,
         site_sets=[*((site,) for site in singles), model.denoiser.default_sites],

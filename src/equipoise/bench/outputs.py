@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 from equipoise.detection import Stopwatch
 from equipoise.images import content_ids, quantize
 from equipoise.labels import NearestLabels, label_by_nearest
-from equipoise.sampling import build_sigmas, sample_items
 from equipoise.zoo.package import ZooModel
 
 
@@ -61,13 +60,10 @@ def generate_outputs(
     """
     watch = Stopwatch()
     sampler = model.recipe.sampler
-    sigmas = build_sigmas(
-        sampler.steps, sigma_min=sampler.sigma_min, sigma_max=sampler.sigma_max, rho=sampler.rho
-    )
     sources = [f"{stream}/{seed}/{index:06d}" for index in range(num_samples)]
     batches = []
     with tqdm(total=num_samples, desc="sampling", unit="image", leave=False) as progress:
-        for x0 in sample_items(model.denoiser, sources, sigmas, seed=seed, batch=sampler.batch):
+        for x0 in model.sample(sources, seed=seed):
             batches.append(quantize(model.denoiser.decode(x0)))
             progress.update(len(x0))
     pictures = torch.cat(batches)
@@ -78,3 +74,9 @@ def generate_outputs(
         np.array(truth.names()), np.array(splits),
         evaluations=num_samples * (2 * sampler.steps - 1), seconds=watch.seconds,
     )  # fmt: skip
+
+
+def count_labels(outputs: LabelledOutputs, first: int) -> dict[str, int]:
+    """Count the labels of the first outputs."""
+    labels = outputs.labels[:first].tolist()
+    return {"n": len(labels)} | {name: labels.count(name) for name in ("copy", "grey", "novel")}

@@ -78,20 +78,3 @@ class EdmDenoiser:
         """Return a copy on `device` in `dtype`; the original is left as it was."""
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype)
         return replace(self, network=network)
-
-
-def training_loss(
-    denoiser: EdmDenoiser,
-    x0: Float[Tensor, "batch channel height width"],
-    generator: torch.Generator,
-    *,
-    log_sigma_mean: float,
-    log_sigma_std: float,
-) -> Float[Tensor, ""]:
-    """Weighted denoising error with log-normal sigma (Karras et al. 2022, Eq. 5 and Table 1)."""
-    sigma = torch.exp(log_sigma_mean + log_sigma_std * torch.randn(len(x0), generator=generator))
-    eps = torch.randn(x0.shape, generator=generator)
-    x = x0 + per_sample(sigma, x0) * eps
-    weight = (sigma**2 + denoiser.data_std**2) / (sigma * denoiser.data_std) ** 2
-    error = (denoiser.denoise(x, sigma) - x0).square().mean(dim=(1, 2, 3))
-    return (weight * error).mean()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser, device_of
@@ -31,9 +31,7 @@ class SamplerState:
     evaluations: int
 
 
-def build_sigmas(
-    steps: int, *, sigma_min: float, sigma_max: float, rho: float
-) -> Float[Tensor, " step"]:
+def build_sigmas(steps: int, *, sigma_min: float, sigma_max: float, rho: float) -> list[float]:
     """Noise levels from `sigma_max` to `sigma_min`, then 0 (Karras et al. 2022, Eq. 5).
 
     Raises:
@@ -46,14 +44,13 @@ def build_sigmas(
         )
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     top, bottom = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    sigmas = (top + ramp * (bottom - top)) ** rho
-    return torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)])
+    return [*((top + ramp * (bottom - top)) ** rho).tolist(), 0.0]
 
 
 def sample_heun(
     denoiser: Denoiser,
     noise: Float[Tensor, "batch ..."],
-    sigmas: Float[Tensor, " step"],
+    sigmas: Sequence[float],
     *,
     cond: Tensor | None = None,
 ) -> Iterator[SamplerState]:
@@ -66,9 +63,8 @@ def sample_heun(
         cond: Condition; None means the empty one.
     """
     cond = denoiser.null_condition(len(noise)) if cond is None else cond
-    x = noise * float(sigmas[0])
-    levels = [float(sigma) for sigma in sigmas]
-    for step, (sigma, sigma_next) in enumerate(pairwise(levels)):
+    x = noise * sigmas[0]
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         with torch.no_grad():  # here and not around the generator, which gives way at each yield
             # Algorithm 1, lines 6-11
             x0_hat = denoiser.denoise(x, x.new_full((len(x),), sigma), cond)
@@ -85,17 +81,29 @@ def sample_heun(
 def sample_items(
     denoiser: Denoiser,
     item_ids: Sequence[str],
-    sigmas: Float[Tensor, " step"],
+    sigmas: Sequence[float],
     *,
     seed: int,
     batch: int,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
 ) -> Iterator[Float[Tensor, "batch ..."]]:
-    """Sample one `x0` an item, batch by batch, each from the item's own noise stream."""
+    """Sample one `x0` an item, batch by batch, each from the item's own noise stream.
+
+    Args:
+        denoiser: The model.
+        item_ids: One an item; keys its noise.
+        sigmas: Decreasing noise levels in data units, the last one 0.
+        seed: Seed of the noise.
+        batch: Items a forward.
+        conditions: One an item; None means the empty one.
+    """
     device = device_of(denoiser)
     for start in range(0, len(item_ids), batch):
-        ids = item_ids[start : start + batch]
+        rows = slice(start, start + batch)
+        ids = item_ids[rows]
         noise = draw_noise_batch(
             denoiser.sample_shape, seed=seed, item_ids=ids, draws=[0] * len(ids)
         )
-        *_, last = sample_heun(denoiser, noise.to(device), sigmas)
+        cond = None if conditions is None else conditions[rows].to(device)
+        *_, last = sample_heun(denoiser, noise.to(device), sigmas, cond=cond)
         yield last.x

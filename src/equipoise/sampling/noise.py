@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 
@@ -18,8 +18,7 @@ def draw_noise(
     shape: tuple[int, ...], *, seed: int, item_id: str, draw: int
 ) -> Float32[Tensor, "..."]:
     """Draw standard normal noise of `shape` for one item and one draw."""
-    key = hashlib.blake2b(f"{seed}|{item_id}|{draw}".encode(), digest_size=16).digest()
-    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+    generator = _open_stream(f"{seed}|{item_id}|{draw}")
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
 
@@ -29,3 +28,14 @@ def draw_noise_batch(
     """Stack the noise of several (item, draw) pairs."""
     pairs = zip(item_ids, draws, strict=True)
     return torch.stack([draw_noise(shape, seed=seed, item_id=i, draw=d) for i, d in pairs])
+
+
+def draw_choices(count: int, *, seed: int, item_ids: Sequence[str]) -> Int64[Tensor, " case"]:
+    """Draw one of `count` choices for every item, evenly: what it is asked to show."""
+    drawn = [int(_open_stream(f"{seed}|{item}|choice").integers(count)) for item in item_ids]
+    return torch.tensor(drawn)
+
+
+def _open_stream(name: str) -> np.random.Generator:
+    key = hashlib.blake2b(name.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

@@ -41,11 +41,13 @@ class TrainingSet:
     """A multiset of images.
 
     `images` holds every distinct picture once (originals first, then variants), `group` the index
-    of the original each belongs to, and `rows` the picture every row of the multiset shows.
+    of the original each belongs to, `classes` the class of each original, and `rows` the picture
+    every row of the multiset shows.
     """
 
     images: UInt8[Tensor, "picture channel height width"]
     group: Int[Tensor, " picture"]
+    classes: Int[Tensor, " original"]
     rows: Int[Tensor, " row"]
     planted: tuple[PlantedImage, ...]
 
@@ -82,7 +84,9 @@ def build_variants(image: UInt8[Tensor, "channel height width"], kind: str) -> l
 
 
 def build_training_set(
-    images: UInt8[Tensor, "case channel height width"], planted: tuple[PlantedImage, ...]
+    images: UInt8[Tensor, "case channel height width"],
+    classes: Int[Tensor, " case"],
+    planted: tuple[PlantedImage, ...],
 ) -> TrainingSet:
     """Repeat the planted images; with none planted this is the clean twin's training set."""
     pictures, group = list(images), list(range(len(images)))
@@ -99,7 +103,7 @@ def build_training_set(
         multiplicity[item.index] = 0
     plain = multiplicity.nonzero().flatten().tolist()
     return TrainingSet(
-        torch.stack(pictures), torch.tensor(group), torch.tensor(plain + rows), planted
+        torch.stack(pictures), torch.tensor(group), classes, torch.tensor(plain + rows), planted
     )
 
 

@@ -1,6 +1,10 @@
 """What makes a zoo model again: every number of its training, in one frozen record."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CLEAN_SUFFIX = "-clean"
 
 
 class SamplerSpec(BaseModel):
@@ -20,8 +24,8 @@ class SamplerSpec(BaseModel):
     """Samples a forward; part of the spec because it can move the last bits."""
 
 
-class EdmFashionRecipe(BaseModel):
-    """The training of `edm-fashion` and of its clean twin."""
+class Recipe(BaseModel):
+    """The training of a model on small grey Fashion-MNIST, whatever its family."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,12 +47,6 @@ class EdmFashionRecipe(BaseModel):
     """Rows of the training multiset that a planted image fills, one value a column of cells."""
     planting_seed: int = 7
     """Seed that draws the planted images."""
-    patch: int = 2
-    """Side of the squares folded into channels, px."""
-    channels: tuple[int, ...] = (48, 96)
-    """Width of each level of the U-Net."""
-    depth: int = 1
-    """Residual blocks a level going down."""
     steps: int = 4500
     """Optimizer steps."""
     batch: int = 64
@@ -63,11 +61,94 @@ class EdmFashionRecipe(BaseModel):
     """P_mean; Karras et al. 2022, Table 1, have -1.2."""
     log_sigma_std: float = 1.0
     """P_std; Karras et al. 2022, Table 1, have 1.2. Less is spent where noise is hardly seen."""
+    watch_every: int = 500
+    """Steps between two looks at the share of copies among its outputs, and two saves."""
+    stored: Literal["float16", "float32"] = "float16"
+    """Precision of the weights on disk; the model computes in float32."""
     sampler: SamplerSpec = SamplerSpec()
     """How outputs are drawn, for the card, the calibration and the demo."""
 
+    @property
+    def family(self) -> str:
+        """What kind of model it is, for people."""
+        raise NotImplementedError
 
-RECIPES = {
-    "edm-fashion": EdmFashionRecipe(name="edm-fashion"),
-    "edm-fashion-clean": EdmFashionRecipe(name="edm-fashion-clean", per_cell=0),
+    @property
+    def swept_sites(self) -> tuple[str, ...]:
+        """The sites, or patterns of sites, that a sweep tries one by one."""
+        raise NotImplementedError
+
+    @property
+    def is_twin(self) -> bool:
+        """Whether nothing is planted."""
+        return self.name.endswith(CLEAN_SUFFIX)
+
+
+class EdmRecipe(Recipe):
+    """EDM preconditioning around a convolutional U-Net; unconditional."""
+
+    patch: int = 2
+    """Side of the squares folded into channels, px."""
+    channels: tuple[int, ...] = (48, 96)
+    """Width of each level of the U-Net."""
+    depth: int = 1
+    """Residual blocks a level going down."""
+
+    @property
+    def family(self) -> str:
+        """What kind of model it is, for people."""
+        return "EDM, convolutional U-Net, unconditional, pixels"
+
+    @property
+    def swept_sites(self) -> tuple[str, ...]:
+        """The sites, or patterns of sites, that a sweep tries one by one."""
+        return ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
+
+
+class DitRecipe(Recipe):
+    """A diffusion transformer in diffusers' format, conditional on the class."""
+
+    patch: int = 4
+    """Side of the square behind a token, px."""
+    width: int = 128
+    """Width of a token."""
+    head_width: int = 32
+    """Width of an attention head."""
+    depth: int = 6
+    """Blocks."""
+    num_classes: int = 10
+    """Classes; the null class comes behind them."""
+    label_dropout: float = Field(default=0.15, ge=0, lt=1)
+    """Share of a batch that is shown with the null class."""
+
+    @property
+    def family(self) -> str:
+        """What kind of model it is, for people."""
+        return "DiT, class-conditional, pixels"
+
+    @property
+    def swept_sites(self) -> tuple[str, ...]:
+        """The sites, or patterns of sites, that a sweep tries one by one."""
+        return ("transformer_blocks.*.ff.net.2:in",)
+
+
+EDM = EdmRecipe(name="edm-fashion", stored="float32")
+EDM_B = EdmRecipe(name="edm-fashion-b", seed=20261, planting_seed=8)
+DIT = DitRecipe(
+    name="dit-fashion",
+    planting_seed=9,
+    multiplicities=(27, 110),
+    steps=6000,
+    log_sigma_mean=-0.4,
+    learning_rate=3e-3,
+)
+
+
+def _without_planting(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"name": recipe.name + CLEAN_SUFFIX, "per_cell": 0})
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (EDM, _without_planting(EDM), EDM_B, DIT, _without_planting(DIT))
 }
