@@ -1,15 +1,15 @@
 """Write pickles in the shape of EDM's snapshots, for tests and benchmarks.
 
 The module tree is made from the dotted names of tensors, so that nothing of equipoise's networks
-is in it. Every persistent object is a call of `torch_utils.persistence._reconstruct_persistent_obj`
-on one dict, as in the real files; its source code is a dummy that leaves a mark when it is run.
+is in it. Every persistent object is a call of one function of `torch_utils.persistence` on one
+dict, as in the real files; its source code is a dummy that fails when it is run.
 """
 
 import pickle
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,7 +54,7 @@ def write_snapshot(
             "ema": ema,
             "loss_fn": _Persistent("EDMLoss", {"P_mean": -1.2, "sigma_data": 0.5}, reconstruct),
             "augment_pipe": None,
-            "dataset_kwargs": {"class_name": "training.dataset.ImageFolderDataset", "xflip": False},
+            "dataset_kwargs": {"class_name": "training.dataset.ImageFolder", "xflip": False},
         }
         return pickle.dumps(content, protocol=protocol)
 
@@ -62,7 +62,9 @@ def write_snapshot(
 class _Persistent:
     """Pickles as an object of EDM's persistence does."""
 
-    def __init__(self, class_name: str, state: dict[str, Any], reconstruct: Any) -> None:
+    def __init__(
+        self, class_name: str, state: dict[str, Any], reconstruct: Callable[..., None]
+    ) -> None:
         self.parts = class_name, state, reconstruct
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -75,7 +77,7 @@ class _Persistent:
 
 
 @contextmanager
-def _persistence() -> Iterator[Any]:
+def _persistence() -> Iterator[Callable[..., None]]:
     """Make `torch_utils.persistence` importable while pickling."""
     module = types.ModuleType("torch_utils.persistence")
 
@@ -110,9 +112,9 @@ def _build(
     tree: dict[str, Any],
     classes: dict[str, str],
     made: dict[str, Any],
-    reconstruct: Any,
+    reconstruct: Callable[..., None],
     scalars: dict[str, Any],
-) -> Any:
+) -> object:
     state = nn.Module().__dict__
     state["training"] = False
     state.update(scalars.get(path, {}), _init_args=(), _init_kwargs={})

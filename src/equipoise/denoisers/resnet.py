@@ -9,9 +9,9 @@ With norms N, convolutions C, SiLU s, noise embedding e and an affine map A of i
 with c = sqrt(1/2) (variance is kept) or 1. Resampling happens inside C0 and in the skip: a
 separable low-pass filter with stride 2.
 
-Sums and products are taken in the order in which the weights were trained, biases after the
-convolution and softmax in float32, so that answers agree with published networks to the last
-bits. Parameters bear the names of published checkpoints.
+Sums and products are taken in the order in which published weights were trained: biases after
+the convolution, softmax in float32 at least. So answers agree with theirs to the last bits.
+Parameters bear the names of published checkpoints.
 
 References:
     Score-Based Generative Modeling through SDEs (Song et al., 2021), App. H | arXiv 2011.13456
@@ -209,7 +209,10 @@ class ResidualBlock(nn.Module):
         heads, width = len(y) * self.heads, y.shape[1] // self.heads
         qkv = self.qkv(self.norm2(y)).reshape(heads, width, 3, -1)
         query, key, value = qkv.unbind(2)  # (head, channel, place)
-        scores = torch.einsum("hci,hcj->hij", query.float(), (key / math.sqrt(width)).float())
+        precise = torch.promote_types(y.dtype, torch.float32)
+        scores = torch.einsum(
+            "hci,hcj->hij", query.to(precise), (key / math.sqrt(width)).to(precise)
+        )
         weights = scores.softmax(dim=2).to(value.dtype)
         return torch.einsum("hij,hcj->hci", weights, value).reshape(y.shape)
 
