@@ -12,9 +12,10 @@ from scipy import stats
 from equipoise.auditing import prevalence
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import FolderPile, GeneratedPile, count_parts
+from equipoise.auditing.subject import Subject
 from equipoise.errors import BadInputError, CalibrationError, RunError
 from equipoise.runs import check_run, lock_run
-from equipoise.zoo.recipe import SamplerSpec
+from equipoise.sampling import SamplerSpec
 
 pytestmark = pytest.mark.slow  # whole audits
 
@@ -195,7 +196,8 @@ def test_a_calibration_of_another_kind_warns(audit, model, tmp_path, null, gener
     asked = dataclasses.replace(audit, calibration=other)
     if generated:
         sampler = SamplerSpec(steps=2, batch=8)
-        fresh = GeneratedPile(model, sampler, count=5, seed=0, stream="audit")
+        subject = Subject("tiny", model, sampler, lambda *_: None, None)
+        fresh = GeneratedPile(subject, count=5, seed=0, stream="audit")
         asked = dataclasses.replace(asked, pile=fresh)
     found = run_audit(asked, tmp_path / "run").record.results["warnings"]
     assert len(found) == len(words)

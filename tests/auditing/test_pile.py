@@ -13,10 +13,16 @@ from equipoise.auditing.pile import (
     hash_listing,
     load_entry,
 )
+from equipoise.auditing.subject import Subject
 from equipoise.images import list_pictures, read_picture
-from equipoise.zoo.recipe import SamplerSpec
+from equipoise.sampling import SamplerSpec
 
 SAMPLER = SamplerSpec(steps=3, batch=7)
+
+
+@pytest.fixture
+def subject(tiny_edm):
+    return Subject("tiny", tiny_edm, SAMPLER, lambda *_: None, None)
 
 
 @pytest.fixture
@@ -94,8 +100,8 @@ def test_a_folder_that_changed_is_another_pile(folder):
     assert hash_listing(list_pictures(folder)) != before
 
 
-def test_outputs_do_not_depend_on_the_parts_asked_for(tiny_edm, small_parts):
-    pile = GeneratedPile(tiny_edm, SAMPLER, count=70, seed=3, stream="audit")
+def test_outputs_do_not_depend_on_the_parts_asked_for(subject, small_parts):
+    pile = GeneratedPile(subject, count=70, seed=3, stream="audit")
     assert pile.sources[1] == "audit/3/000001"
     everything = list_pixels(pile, range(count_parts(pile)))
     assert len(everything) == 70
@@ -103,12 +109,12 @@ def test_outputs_do_not_depend_on_the_parts_asked_for(tiny_edm, small_parts):
     for item, pixels in zip(last, everything[64:], strict=True):
         difference = (item.pixels.int() - pixels.int()).abs().max()
         assert int(difference) <= 1
-    other = GeneratedPile(tiny_edm, SAMPLER, count=70, seed=3, stream="calibrate")
+    other = GeneratedPile(subject, count=70, seed=3, stream="calibrate")
     assert not torch.equal(list_pixels(other, [0])[0], everything[0])
 
 
-def test_the_record_of_a_pile_tells_it_from_others(tiny_edm, folder):
-    one = GeneratedPile(tiny_edm, SAMPLER, count=70, seed=3, stream="audit").describe()
+def test_the_record_of_a_pile_tells_it_from_others(subject, folder):
+    one = GeneratedPile(subject, count=70, seed=3, stream="audit").describe()
     assert (one["generate"], one["items"], one["seed"]) == (70, 70, 3)
     assert one["sampler"]["steps"] == 3
     assert FolderPile(folder, (1, 8, 8)).describe()["items"] == 600

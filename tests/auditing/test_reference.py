@@ -4,13 +4,14 @@ import torch
 from PIL import Image
 
 from equipoise.auditing import reference
-from equipoise.auditing.parts import build_audit, locate_shipped
+from equipoise.auditing.parts import build_audit
 from equipoise.auditing.pile import FolderPile, GeneratedPile
 from equipoise.auditing.reference import calibrate_model
+from equipoise.auditing.subject import open_subject
 from equipoise.detection import load_calibration
 from equipoise.errors import BadInputError, CalibrationError
 from equipoise.labels import NearestLabels, NearestSearch, label_by_nearest
-from equipoise.zoo.package import load_zoo
+from equipoise.zoo.package import MODELS, load_zoo
 
 NAME = "edm-fashion"
 
@@ -29,7 +30,7 @@ def test_held_out_pictures_make_a_calibration_that_says_so(tmp_path):
     assert found.calibration.null == "held-out real"
     assert found.calibration.n == 120
     assert list(found.failed) == ["broken.png"]
-    shipped = load_calibration(locate_shipped(NAME))
+    shipped = load_calibration(MODELS / NAME / "calibration.json")
     assert found.calibration.detector == shipped.detector
     assert found.calibration.copies == shipped.copies
 
@@ -43,8 +44,7 @@ def test_own_outputs_are_told_from_novel_ones(tmp_path):
     folder = save_pictures(tmp_path / "training", model.training_set.images[:5000:10])
     novel = calibrate_model(NAME, generate=150, training=folder, fpr=0.05, seed=0)
     assert novel.calibration.null == "generated and novel"
-    pile = GeneratedPile(model.denoiser, model.recipe.sampler, count=150, seed=0,
-                         stream="calibrate")  # fmt: skip
+    pile = GeneratedPile(open_subject(NAME), count=150, seed=0, stream="calibrate")
     outputs = torch.stack([item.pixels for _, part in pile.read([0]) for item in part])
     training = model.training_set.images[:5000:10]
     labels = label_by_nearest(outputs, training, torch.arange(len(training))).names()

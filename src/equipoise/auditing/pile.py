@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from equipoise.auditing.subject import Subject
 from equipoise.errors import UnreadablePictureError
 from equipoise.images import (
     RULE,
@@ -29,7 +30,6 @@ from equipoise.images import (
     read_picture,
     show_path,
 )
-from equipoise.zoo.package import ZooModel
 
 PART = 256
 THREADS = 2
@@ -116,8 +116,8 @@ class FolderPile:
 class GeneratedPile:
     """Fresh outputs of a model, each from its own noise stream."""
 
-    def __init__(self, model: ZooModel, *, count: int, seed: int, stream: str) -> None:
-        self.model = model
+    def __init__(self, subject: Subject, *, count: int, seed: int, stream: str) -> None:
+        self.subject = subject
         self.seed = seed
         self.sources = [f"{stream}/{seed}/{index:06d}" for index in range(count)]
 
@@ -127,7 +127,7 @@ class GeneratedPile:
             "generate": len(self.sources),
             "items": len(self.sources),
             "seed": self.seed,
-            "sampler": self.model.recipe.sampler.model_dump(),
+            "sampler": self.subject.sampler.model_dump(),
         }
 
     def read(self, parts: Sequence[int]) -> Iterator[tuple[int, list[Loaded]]]:
@@ -136,8 +136,8 @@ class GeneratedPile:
             sources = self.sources[part * PART : (part + 1) * PART]
             pictures = [
                 picture
-                for x0 in self.model.sample(sources, seed=self.seed)
-                for picture in quantize(self.model.denoiser.decode(x0))
+                for x0 in self.subject.sample(sources, seed=self.seed)
+                for picture in quantize(self.subject.denoiser.decode(x0))
             ]
             yield (
                 part,

@@ -15,9 +15,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from equipoise.auditing.nearest import stream_training
-from equipoise.auditing.parts import locate_shipped
 from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile, count_parts
-from equipoise.denoisers import Denoiser, check_device
+from equipoise.auditing.subject import open_subject
+from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Calibration,
     Null,
@@ -28,7 +28,6 @@ from equipoise.detection import (
 from equipoise.errors import BadInputError
 from equipoise.images import as_unit, content_ids
 from equipoise.labels import NearestSearch
-from equipoise.zoo.package import load_zoo
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,10 @@ def calibrate_model(
     seed: int,
     device: str = "cpu",
 ) -> Calibrated:
-    """Calibrate a zoo model on fresh outputs, or on a folder of pictures.
+    """Calibrate a model on fresh outputs, or on a folder of pictures.
 
     Args:
-        name: The model, "zoo:NAME".
+        name: The model, see `open_subject`.
         generate: Fresh outputs to draw.
         reference: Pictures the model has not memorized, instead.
         training: Training images: copies and grey outputs are left out.
@@ -72,22 +71,20 @@ def calibrate_model(
             "Give either --generate N, fresh outputs of the model (with --training FOLDER only "
             "the novel ones are used), or --reference FOLDER, pictures it has not memorized."
         )
-    check_device(device)
-    model = load_zoo(name).to(device)
-    denoiser = model.denoiser
+    subject = open_subject(name, device=device)
+    denoiser = subject.denoiser
     pile: Pile
     if reference is not None:
         null: Null = "held-out real"
         pile = FolderPile(reference, denoiser.image_shape)
     else:
         null = "own outputs" if training is None else "generated and novel"
-        pile = GeneratedPile(model, count=generate or 0, seed=seed, stream="calibrate")
+        pile = GeneratedPile(subject, count=generate or 0, seed=seed, stream="calibrate")
     pictures, failed = _read_all(pile)
     left_out: dict[str, int] = {}
     if training is not None:
         pictures, left_out = _keep_novel(pictures, training)
-    shipped = locate_shipped(model.recipe.name)
-    known = load_calibration(shipped) if shipped.exists() else None
+    known = load_calibration(subject.shipped) if subject.shipped else None
     calibration = _calibrate(denoiser, pictures, known, fpr=fpr, null=null)
     return Calibrated(calibration, failed, left_out)
 

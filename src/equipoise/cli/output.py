@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 Json = Annotated[bool, Parameter(name="--json", negative=())]
-Model = Annotated[str, Parameter(help='The model: "zoo:NAME".')]
+Model = Annotated[str, Parameter(help='The model: "zoo:NAME", a file or a folder.')]
 Device = Annotated[str, Parameter(help='Where the model computes: "cpu" or "cuda".')]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 

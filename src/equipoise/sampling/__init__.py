@@ -2,8 +2,10 @@
 
 from equipoise.sampling.heun import SamplerState, build_sigmas, sample_heun, sample_items
 from equipoise.sampling.noise import draw_choices, draw_noise, draw_noise_batch
+from equipoise.sampling.spec import SamplerSpec
 
 __all__ = [
+    "SamplerSpec",
     "SamplerState",
     "build_sigmas",
     "draw_choices",

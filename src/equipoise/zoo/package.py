@@ -24,7 +24,7 @@ from torch import Tensor
 
 from equipoise.errors import BadInputError, UnknownModelError, closest
 from equipoise.runs.atomic import write_atomic
-from equipoise.sampling import build_sigmas, draw_choices, sample_items
+from equipoise.sampling import draw_choices, sample_items
 from equipoise.zoo.network import ZooDenoiser, build_denoiser, load_weights, locate_weights
 from equipoise.zoo.planting import PlantedImage, TrainingSet, build_training_set
 from equipoise.zoo.recipe import RECIPES, DitRecipe, Recipe
@@ -56,14 +56,6 @@ class ZooModel:
         """
         return self._splits().get(index)
 
-    def list_sigmas(self) -> list[float]:
-        """List the noise levels of its sampler, as the model knows them, the last one 0."""
-        spec = self.recipe.sampler
-        sigmas = build_sigmas(
-            spec.steps, sigma_min=spec.sigma_min, sigma_max=spec.sigma_max, rho=spec.rho
-        )
-        return [self.denoiser.snap(sigma) if sigma else 0.0 for sigma in sigmas]
-
     def draw_conditions(
         self, item_ids: Sequence[str], *, seed: int
     ) -> Int[Tensor, " case"] | None:
@@ -77,7 +69,7 @@ class ZooModel:
     ) -> Iterator[Float[Tensor, "batch channel height width"]]:
         """Sample one `x0` an item as the recipe says, batch by batch."""
         return sample_items(
-            self.denoiser, item_ids, self.list_sigmas(),
+            self.denoiser, item_ids, self.recipe.sampler.list_sigmas(self.denoiser),
             seed=seed, batch=self.recipe.sampler.batch,
             conditions=self.draw_conditions(item_ids, seed=seed),
         )  # fmt: skip

@@ -4,24 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from equipoise.sampling import SamplerSpec
+
 CLEAN_SUFFIX = "-clean"
-
-
-class SamplerSpec(BaseModel):
-    """How the model is sampled: EDM Algorithm 1 without churn (Heun), in float32."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    steps: int = 12
-    """Steps; each costs two evaluations, the last one one."""
-    sigma_min: float = 0.01
-    """Smallest noise level before zero, in data units."""
-    sigma_max: float = 40.0
-    """Largest noise level, in data units."""
-    rho: float = 7.0
-    """Spacing of the noise levels (Karras et al. 2022, Eq. 5)."""
-    batch: int = 128
-    """Samples a forward; part of the spec because it can move the last bits."""
 
 
 class Recipe(BaseModel):

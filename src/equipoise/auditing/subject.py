@@ -1,0 +1,84 @@
+"""The model that is audited or calibrated, and how fresh outputs of it are drawn."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from equipoise.denoisers import Denoiser, check_device
+from equipoise.loading import load
+from equipoise.sampling import SamplerSpec, sample_items
+from equipoise.zoo.package import MODELS, PREFIX, load_zoo
+from equipoise.zoo.recipe import RECIPES
+
+DrawConditions = Callable[[Sequence[str], int], Tensor | None]
+
+SIGMA_MIN, SIGMA_MAX = 0.004, 160.0  # of the standard deviation of the data
+STEPS = 18
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under a name.
+
+    Args:
+        name: How it was asked for, for the record.
+        denoiser: The model.
+        sampler: How fresh outputs are drawn.
+        draw_conditions: `draw_conditions(item_ids, seed)` says what each is asked to show.
+        shipped: Where its own calibration lies, if one was shipped with it.
+    """
+
+    name: str
+    denoiser: Denoiser
+    sampler: SamplerSpec
+    draw_conditions: DrawConditions
+    shipped: Path | None
+
+    def sample(
+        self, item_ids: Sequence[str], *, seed: int
+    ) -> Iterator[Float[Tensor, "batch ..."]]:
+        """Sample one `x0` an item, batch by batch."""
+        return sample_items(
+            self.denoiser, item_ids, self.sampler.list_sigmas(self.denoiser),
+            seed=seed, batch=self.sampler.batch, conditions=self.draw_conditions(item_ids, seed),
+        )  # fmt: skip
+
+
+def open_subject(source: str, *, device: str = "cpu") -> Subject:
+    """Open a model of the zoo, or a file or folder as `equipoise.load` does.
+
+    Outputs of a zoo model are drawn as its recipe says. Any other model is sampled with 18 steps
+    over the noise levels of Karras et al. (2022, Table 1) in units of its data, and with the
+    empty condition.
+
+    Raises:
+        UnknownModelError: when the zoo has no such model.
+        BadInputError, UnsafeFileError: when the source cannot be loaded.
+    """
+    plain = source.removeprefix(PREFIX)
+    if source.startswith(PREFIX) or plain.partition("@")[0] in RECIPES:
+        return _open_zoo(plain, device)
+    denoiser = load(source, device=device)
+    return Subject(source, denoiser, build_sampler(denoiser), lambda *_: None, None)
+
+
+def build_sampler(denoiser: Denoiser) -> SamplerSpec:
+    """Say how a model is sampled of which nothing but its data units is known."""
+    scale = denoiser.data_std
+    return SamplerSpec(steps=STEPS, sigma_min=SIGMA_MIN * scale, sigma_max=SIGMA_MAX * scale)
+
+
+def _open_zoo(name: str, device: str) -> Subject:
+    check_device(device)
+    model = load_zoo(name).to(device)
+    shipped = MODELS / name / "calibration.json"
+    return Subject(
+        name=PREFIX + name,
+        denoiser=model.denoiser,
+        sampler=model.recipe.sampler,
+        draw_conditions=lambda item_ids, seed: model.draw_conditions(item_ids, seed=seed),
+        shipped=shipped if shipped.is_file() else None,
+    )
