@@ -74,6 +74,11 @@ class RunError(EquipoiseError):
     slug = "run"
 
 
+def quote(text: object) -> str:
+    """Quote a name that a file brought along: cut short, control characters escaped."""
+    return f'"{ascii(str(text)[:80])[1:-1]}"'
+
+
 def closest(wanted: str, names: list[str], *, count: int = 3) -> str:
     """Name the entries of `names` most like `wanted`, quoted, for an error message."""
     matches = get_close_matches(wanted, names, n=count, cutoff=0.3) or names[:count]

@@ -44,7 +44,7 @@ from equipoise.denoisers.pipeline import (
 from equipoise.denoisers.snapshot import build_from_snapshot
 from equipoise.denoisers.stable_diffusion import MARK as STABLE_DIFFUSION_MARK
 from equipoise.denoisers.unet2d import build_unet2d
-from equipoise.errors import BadInputError
+from equipoise.errors import BadInputError, quote
 from equipoise.zoo.package import load_zoo
 
 ZOO_PREFIX = "zoo:"
@@ -167,7 +167,7 @@ def _open_file(path: Path) -> _Opened:
         return _Opened("stable-diffusion", partial(_build_stable_diffusion, path, contents))
     raise BadInputError(
         f'"{path}" holds {len(contents.tensors)} tensors of no known family (EDM, DiT, Stable '
-        f"Diffusion 1.x), the first called {next(iter(contents.tensors))[:80]}. Load them into "
+        f"Diffusion 1.x), the first called {quote(next(iter(contents.tensors)))}. Load them into "
         "your own module and give it to equipoise.wrap."
     )
 

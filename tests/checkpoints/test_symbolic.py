@@ -54,8 +54,8 @@ def test_persistent_ids_are_listed():
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"\x80\x04cos\nsystem\n.", r'asks for "os\.system"'),
-        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", r'asks for "os\.system"'),
+        (b"\x80\x04cos\nsystem\n.", r'asks for "system" of the module "os"'),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", r'asks for "system" of the module "os"'),
         # A pair is compared, not its parts: os.getcwd and a.system are not os.system.
         (b"\x80\x04c allowed\nsystem\n.", "asks for"),
         (b"\x80\x04]\x8c\x01a\x93.", "by something that is no text"),

@@ -27,7 +27,7 @@ from equipoise.checkpoints.storage import (
     read_view,
 )
 from equipoise.checkpoints.symbolic import ORDERED_DICT, read_pickle
-from equipoise.errors import BadInputError, UnsafeFileError
+from equipoise.errors import BadInputError, UnsafeFileError, quote
 
 LIGHTNING = "pytorch_lightning.callbacks.model_checkpoint"
 ALLOWED = STORAGES | {
@@ -153,7 +153,7 @@ def _open_zip(buffer: memoryview, file: Any) -> tuple[Any, Callable[[str], Stora
     def find(key: str) -> Storage:
         name = f"{root}data/{key}"
         if name not in members:
-            raise UnsafeFileError(f'The file is damaged: the entry "{name[:80]}" is missing.')
+            raise UnsafeFileError(f"The file is damaged: the entry {quote(name)} is missing.")
         return Storage(declared[key], _cut(buffer, members[name]))
 
     return pickle.value, find

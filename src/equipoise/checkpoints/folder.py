@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from equipoise.errors import BadInputError, UnsafeFileError
+from equipoise.errors import BadInputError, UnsafeFileError, quote
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
@@ -93,7 +93,7 @@ def check_numbers(path: Path) -> None:
         numbers = [n for n in _flatten(value) if isinstance(n, (int, float))]
         if len(numbers) > MAX_NUMBER or any(not -MAX_NUMBER <= n <= MAX_NUMBER for n in numbers):
             raise UnsafeFileError(
-                f'"{path}" asks for {key[:80]} beyond {MAX_NUMBER}, which no model has.'
+                f'"{path}" asks for {quote(key)} beyond {MAX_NUMBER}, which no model has.'
             )
         if "layers" in key or key.endswith(("block_types", "block_out_channels")):
             counts = [n for n in numbers if "layers" in key] or [len(_flatten(value))]
@@ -123,9 +123,9 @@ def count_numbers(folder: Path) -> int:
 def _check_component(folder: Path, part: str, made_of: list[Any]) -> None:
     plain = len(made_of) == 2 and all(isinstance(word, str) for word in made_of)
     if not plain or tuple(made_of) not in COMPONENTS or Path(part).name != part:
-        asked = ".".join(str(word)[:80] for word in made_of[:2])
+        asked = " of ".join(quote(word) for word in made_of[1::-1])
         raise UnsafeFileError(
-            f'"{folder}" asks for {asked} as its {part[:80]}, which is not among the classes that '
+            f'"{folder}" asks for {asked} as its {quote(part)}, which is none of the classes that '
             "are opened. Code of a model's own is never run."
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, no_type_check
 
 from equipoise.checkpoints.opcode import scan
-from equipoise.errors import UnsafeFileError
+from equipoise.errors import UnsafeFileError, quote
 
 ORDERED_DICT = ("collections", "OrderedDict")
 MAX_STACK = 1_000_000
@@ -159,9 +159,10 @@ class _Machine:
             raise _malformed("it names a thing by something that is no text")
         if (module, name) not in self._allowed:
             raise UnsafeFileError(
-                f'The pickle asks for "{module[:80]}.{name[:80]}", which no checkpoint '
-                "of weights needs, and opening it elsewhere could run code. Nothing was run. Save "
-                "the weights as safetensors, or fetch the file from a source you trust."
+                f"The pickle asks for {quote(name)} of the module {quote(module)}, which no "
+                "checkpoint of weights needs, and opening it elsewhere could run code. Nothing "
+                "was run. Save the weights as safetensors, or fetch the file from a source you "
+                "trust."
             )
         self.push(Global(module, name))
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from equipoise.denoisers.protocol import check_finite_weights
-from equipoise.errors import BadInputError
+from equipoise.errors import BadInputError, quote
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -17,7 +17,7 @@ def fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != given:
         names = sorted({*wanted.items()} ^ {*given.items()})
-        listed = ", ".join(f"{name[:80]} {shape}" for name, shape in names[:3])
+        listed = ", ".join(f"{quote(name)} {shape}" for name, shape in names[:3])
         raise BadInputError(
             f"The file does not hold the weights of this {type(network).__name__}: {len(names)} "
             f"names and shapes differ, {listed}."

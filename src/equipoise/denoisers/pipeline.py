@@ -27,7 +27,7 @@ from equipoise.denoisers.dit import build_dit
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.denoisers.stable_diffusion import build_stable_diffusion
 from equipoise.denoisers.unet2d import build_unet2d
-from equipoise.errors import BadInputError, UnsafeFileError
+from equipoise.errors import BadInputError, EquipoiseError, UnsafeFileError, quote
 
 STABLE_DIFFUSION = "StableDiffusionPipeline"
 # What opening a damaged folder or file of diffusers can raise.
@@ -78,7 +78,7 @@ def load_pipeline(folder: Path) -> Any:  # noqa: ANN401
     diffusers = _import_diffusers(folder)
     name = read_index(folder)
     if name not in FAMILIES:
-        raise BadInputError(f'"{folder}" holds a {name[:80]}; known are {", ".join(FAMILIES)}.')
+        raise BadInputError(f'"{folder}" holds a {quote(name)}; known are {", ".join(FAMILIES)}.')
     _check_sizes(folder)
     optional = {"safety_checker": None} if name == STABLE_DIFFUSION else {}
     return _open(
@@ -153,6 +153,8 @@ def _check_size(folder: Path, part: str, numbers: int) -> None:
     try:
         with torch.device("meta"):
             network = NETWORKS[part](config)
+    except EquipoiseError:
+        raise
     except DAMAGE as error:
         raise BadInputError(
             f'"{folder / CONFIG}" describes no network: {_first_line(error)}'
@@ -175,8 +177,8 @@ def _build_diffusers(config: dict[str, Any]) -> nn.Module:
     import diffusers
 
     name = config.get("_class_name")
-    if ("diffusers", name) not in COMPONENTS:
-        raise UnsafeFileError(f"A configuration asks for a {str(name)[:80]}, which is not opened.")
+    if ("diffusers", str(name)) not in COMPONENTS:
+        raise UnsafeFileError(f"A configuration asks for a {quote(name)}, which is not opened.")
     return getattr(diffusers, str(name)).from_config(config)
 
 

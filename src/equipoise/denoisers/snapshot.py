@@ -25,7 +25,7 @@ from equipoise.denoisers.preconditioning import (
 )
 from equipoise.denoisers.song import SongSpec, SongUNet
 from equipoise.denoisers.unet_spec import UNetSpec
-from equipoise.errors import BadInputError
+from equipoise.errors import BadInputError, quote
 
 LEVELS = "u"
 """Name of iDDPM's noise levels among the tensors."""
@@ -58,11 +58,13 @@ def build_from_snapshot(snapshot: Snapshot) -> PreconditionedDenoiser:
         UnsafeFileError: when a tensor does not lie in the file as announced.
     """
     ema = snapshot.ema
-    if ema.class_name not in PRECONDITIONINGS or set(ema.children) != {"model"}:
+    if ema.class_name not in PRECONDITIONINGS:
         raise BadInputError(
-            f'The snapshot holds a network of the class "{ema.class_name[:80]}"; known are '
-            f"{', '.join(PRECONDITIONINGS)} around one network."
+            f"The snapshot holds a preconditioning of the class {quote(ema.class_name)}; known are "
+            f"{', '.join(PRECONDITIONINGS)}."
         )
+    if set(ema.children) != {"model"}:
+        raise BadInputError(f"The snapshot's {ema.class_name} holds no network.")
     scalars = _validate(_Scalars, ema.attributes)
     with torch.device("meta"):
         network = _build_network(ema.children["model"])
@@ -101,7 +103,7 @@ def _build_network(state: ModuleState) -> SongUNet | DhariwalUNet:
     if state.class_name == "DhariwalUNet":
         return DhariwalUNet(_validate(DhariwalSpec, words))
     raise BadInputError(
-        f'The snapshot holds a network of the class "{state.class_name[:80]}"; known are SongUNet '
+        f"The snapshot holds a network of the class {quote(state.class_name)}; known are SongUNet "
         "(ddpm++, ncsn++) and DhariwalUNet (adm)."
     )
 
@@ -134,8 +136,9 @@ def _validate(model: type[Model], words: dict[str, Any]) -> Model:
         return model.model_validate(words)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
+        places = [quote(".".join(map(str, problem["loc"]))) for problem in problems]
         listed = "; ".join(
-            f"{'.'.join(map(str, p['loc']))[:80]}: {p['msg']}" for p in problems[:3]
+            f"{at}: {p['msg']}" for at, p in zip(places[:3], problems, strict=False)
         )
         raise BadInputError(
             f"The snapshot describes a network that cannot be built: {listed}."
