@@ -62,7 +62,7 @@ def build_hybrid() -> Hybrid:
     daes = []
     for seed in (0, 1):
         start = build_random_dae(X.shape[1], UNITS, scale=0.05, seed=seed)
-        states = train_relu_dae(start, X, steps=5000, rate=0.02, batch=128, seed=seed, **LEVEL)
+        states = train_relu_dae(start, X, steps=8000, rate=0.02, batch=128, seed=seed, **LEVEL)
         daes.append(fit_relu_dae(states).double())
     return Hybrid(tuple(daes), build_closed().W, tuple(clusters), fresh)
 

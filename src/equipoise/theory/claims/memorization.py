@@ -24,19 +24,19 @@ def build_stored() -> Solution:
 
 
 @dataclass(frozen=True)
-class Level:
+class Storage:
     """Data sets of different dim, to be stored at one noise level without weight decay."""
 
     sets: tuple[Float[Tensor, "case dim"], ...]
     sigma: float
 
 
-def build_level() -> Level:
+def build_storage() -> Storage:
     """The same five samples in 8, 32 and 128 dimensions."""
-    return Level(tuple(build_samples(5, dim) for dim in (8, 32, 128)), 0.2)
+    return Storage(tuple(build_samples(5, dim) for dim in (8, 32, 128)), 0.2)
 
 
-def measure_level(case: Level) -> float:
+def measure_storage(case: Storage) -> float:
     """Compare the true ReLU loss with Cor. 3.2's value; largest relative difference."""
     differences = []
     for X in case.sets:
@@ -129,7 +129,7 @@ CLAIMS = (
         "memorizing loss, whatever the dimension", "Cor. 3.2, loss",
         "Difference between the true ReLU loss and the mean of sigma^2 |x|^2 / (sigma^2 + |x|^2), "
         "relative, in 8, 32 and 128 dimensions.",
-        1e-3, build_level, measure_level,
+        1e-3, build_storage, measure_storage,
     ),
     Claim(
         "training finds the memorizing loss", "Cor. 3.2, trained",
