@@ -58,9 +58,7 @@ def test_parameters_and_modules_states_are_read():
 
 
 def test_a_whole_module_is_refused_and_what_to_do_said():
-    with pytest.raises(
-        UnsafeFileError, match=r'"Linear" of the module "torch\.nn\.modules\.linear"'
-    ):
+    with pytest.raises(UnsafeFileError, match=r'"Linear" of the module "torch\.nn\.mod'):
         read(save(torch.nn.Linear(3, 2)))
 
 

@@ -22,7 +22,7 @@ def test_a_network_without_memory_is_filled_and_frozen():
 @pytest.mark.parametrize(
     ("weights", "told"),
     [
-        ({"weight": torch.zeros(2, 3)}, r"1 names and shapes differ, "bias" \(2,\)"),
+        ({"weight": torch.zeros(2, 3)}, r"1 names and shapes differ, .bias. \(2,\)"),
         ({"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "x": torch.zeros(1)}, "x"),
         ({"weight": torch.zeros(3, 2), "bias": torch.zeros(2)}, "weight"),
     ],

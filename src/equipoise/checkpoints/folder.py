@@ -105,19 +105,21 @@ def check_numbers(path: Path) -> None:
 def count_numbers(folder: Path) -> int:
     """Count the numbers in the safetensors files of a component, from their headers.
 
+    A tensor that is there in two precisions counts once.
+
     Raises:
         UnsafeFileError: when a header is damaged.
     """
-    total = 0
+    sizes: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
-                total += sum(math.prod(file.get_slice(n).get_shape()) for n in file.keys())
+                sizes |= {n: math.prod(file.get_slice(n).get_shape()) for n in file.keys()}
         except (SafetensorError, OSError) as error:
             raise UnsafeFileError(
                 f'"{path}" is damaged or ends early: {error}. Fetch it again.'
             ) from error
-    return total
+    return sum(sizes.values())
 
 
 def _check_component(folder: Path, part: str, made_of: list[Any]) -> None:

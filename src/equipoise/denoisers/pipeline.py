@@ -2,7 +2,8 @@
 
 Nothing is fetched and nothing of theirs is run: safetensors only, known classes only, no code of
 the model's own. Every network is first built without memory and compared with its file's header,
-because a configuration of a kilobyte can ask for a network of terabytes.
+because a configuration of a kilobyte can ask for a network of terabytes, and because diffusers
+fills what a file lacks with random numbers.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from equipoise.checkpoints.archive import Weights
 from equipoise.checkpoints.folder import (
@@ -24,12 +25,17 @@ from equipoise.checkpoints.folder import (
     read_json,
 )
 from equipoise.denoisers.dit import build_dit
-from equipoise.denoisers.protocol import Denoiser
+from equipoise.denoisers.protocol import Denoiser, check_finite_weights
 from equipoise.denoisers.stable_diffusion import build_stable_diffusion
 from equipoise.denoisers.unet2d import build_unet2d
 from equipoise.errors import BadInputError, EquipoiseError, UnsafeFileError, quote
 
 STABLE_DIFFUSION = "StableDiffusionPipeline"
+PARTS = {
+    "unet": "model.diffusion_model.", "vae": "first_stage_model.",
+    "text_encoder": "cond_stage_model.",
+}  # fmt: skip
+"""The networks of a single file, by the prefixes of their weights."""
 # What opening a damaged folder or file of diffusers can raise.
 DAMAGE = (OSError, ValueError, TypeError, AttributeError, RuntimeError, KeyError, IndexError)
 
@@ -103,18 +109,32 @@ def load_single_file(path: Path, weights: Weights, config: Path) -> Any:  # noqa
     diffusers = _import_diffusers(path)
     if read_index(config) != STABLE_DIFFUSION:
         raise BadInputError(f'"{config}" is no folder of a {STABLE_DIFFUSION}.')
-    numbers = sum(tensor.numel() for tensor in weights.tensors.values())
-    for part in NETWORKS:
-        _check_size(config / part, part, numbers)
+    for part, prefix in PARTS.items():
+        inside = [t for name, t in weights.tensors.items() if name.startswith(prefix)]
+        _check_size(config / part, part, sum(tensor.numel() for tensor in inside))
     with TemporaryDirectory() as folder:
         copied = Path(folder) / "weights.safetensors"
-        save_file({name: tensor.clone() for name, tensor in weights.tensors.items()}, copied)
+        save_file(_take_averaged(weights.tensors), copied)
         return _open(
             path,
             lambda: getattr(diffusers, STABLE_DIFFUSION).from_single_file(
                 str(copied), config=str(config), local_files_only=True, safety_checker=None
             ),
         )
+
+
+def _take_averaged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take averaged weights of the U-Net where a file has both, and copy all.
+
+    Their names are those of the plain ones without dots: `model.diffusion_model.out.0.bias` is
+    `model_ema.diffusion_modelout0bias`.
+    """
+    taken = {}
+    for name, tensor in tensors.items():
+        averaged = "model_ema." + name.removeprefix("model.").replace(".", "")
+        if not name.startswith("model_ema."):
+            taken[name] = tensors.get(averaged, tensor).clone()
+    return taken
 
 
 def load_vae(folder: Path) -> Any:  # noqa: ANN401
@@ -147,7 +167,7 @@ def _check_sizes(folder: Path) -> None:
 
 
 def _check_size(folder: Path, part: str, numbers: int) -> None:
-    """Build a network without memory, and compare it with the numbers that its file holds."""
+    """Build a network without memory, and refuse it when its file holds fewer numbers."""
     check_numbers(folder / CONFIG)
     config = read_json(folder / CONFIG)
     try:
@@ -163,7 +183,7 @@ def _check_size(folder: Path, part: str, numbers: int) -> None:
     if asked > numbers:
         raise UnsafeFileError(
             f'"{folder / CONFIG}" asks for a network of {asked} numbers, and the file holds '
-            f"{numbers}. It is damaged, or belongs to another file."
+            f"{numbers}. One of them is damaged, or they do not belong together."
         )
 
 
@@ -203,12 +223,18 @@ def _import_diffusers(path: Path) -> Any:  # noqa: ANN401
 
 
 def _open(path: Path, read: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """Open a pipeline or a network, and check its weights."""
     try:
-        return read()
+        opened = read()
     except DAMAGE as error:
         raise BadInputError(
             f'"{path}" cannot be opened as a pipeline: {_first_line(error)}'
         ) from error
+    parts = [opened] if isinstance(opened, nn.Module) else opened.components.values()
+    for part in parts:
+        if isinstance(part, nn.Module):
+            check_finite_weights(part)
+    return opened
 
 
 def _first_line(error: Exception) -> str:

@@ -60,8 +60,8 @@ def build_from_snapshot(snapshot: Snapshot) -> PreconditionedDenoiser:
     ema = snapshot.ema
     if ema.class_name not in PRECONDITIONINGS:
         raise BadInputError(
-            f"The snapshot holds a preconditioning of the class {quote(ema.class_name)}; known are "
-            f"{', '.join(PRECONDITIONINGS)}."
+            f"The snapshot holds a preconditioning of the class {quote(ema.class_name)}; known "
+            f"are {', '.join(PRECONDITIONINGS)}."
         )
     if set(ema.children) != {"model"}:
         raise BadInputError(f"The snapshot's {ema.class_name} holds no network.")
