@@ -45,6 +45,7 @@ def test_nothing_heavy_is_imported(statement):
         "sweep",
         "zoo",
         "zoo list",
+        "zoo show",
         "zoo train",
         "zoo check",
     ],

@@ -1,11 +1,12 @@
 """`equipoise zoo`: the trained models that ship with the package."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from equipoise.cli.output import Json, emit, tabulate
+from equipoise.cli.output import Count, Device, Json, emit, show_rate, tabulate
 from equipoise.errors import BadInputError
 
 zoo = App(name="zoo", help="The trained models that ship with the package.")
@@ -80,6 +81,59 @@ def check(name: Name, *, as_json: Json = False) -> None:
     emit(document, tabulate(["", "what", "card", "found"], rows), as_json=as_json)
     if failed:
         raise BadInputError(f"{name} differs from its card in: {', '.join(failed)}.")
+
+
+@zoo.command
+def show(
+    name: Name,
+    *,
+    num_samples: Count = 1000,
+    seed: int = 0,
+    out: Path | None = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Draw fresh outputs of a model and write a page: what it copies, what it invents.
+
+    Args:
+        num_samples: Outputs to draw.
+        seed: Seed of the outputs.
+        out: Run folder to write; default runs/zoo-TIME.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.bench.parts import load_exhibit
+    from equipoise.bench.show import run_show
+    from equipoise.report import render_report
+
+    folder = out or Path("runs") / f"zoo-{datetime.now():%Y%m%d-%H%M%S}"
+    exhibit = load_exhibit(name, device=device)
+    run = run_show(exhibit, folder, seed=seed, num_samples=num_samples)
+    report = render_report(run.path)
+    results = run.record.results
+    keys = ("labels", "copies", "copies_below_half", "images_copied", "copies_not_planted")
+    document = {key: results[key] for key in (*keys, "control")} | {
+        "planted": len(results["planted"]),
+        "report": str(report),
+        "run": str(run.path),
+        "seconds": run.record.cost["seconds"],
+    }
+    emit(document, _describe(document), as_json=as_json)
+
+
+def _describe(document: dict[str, Any]) -> str:
+    labels = document["labels"]
+    lines = [
+        f"{labels['copy']} copies of {document['images_copied']} of {document['planted']} planted "
+        f"images, {labels['grey']} grey, {labels['novel']} novel.",
+        f"copies: {show_rate(document['copies'])}; at half the mean distance: "
+        f"{show_rate(document['copies_below_half'])}",
+        f"copies of images that were not planted: {show_rate(document['copies_not_planted'])}",
+    ]
+    arms = document["control"] or {}
+    rows = [[arm.replace("_", " "), show_rate(rate)] for arm, rate in arms.items()]
+    if rows:
+        lines += ["", tabulate(["real images against held-out ones", "AUROC"], rows)]
+    return "\n".join([*lines, "", f"report: {document['report']}"])
 
 
 def _summarize(folder: Path) -> dict[str, Any]:

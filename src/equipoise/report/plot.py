@@ -17,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from equipoise.report.vector import STYLE, TONES, build_figure, render_svg
 
 BINS = 48
+MARKED = 20
+"""Most points of a line that are marked one by one."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Curve:
     tpr: Float[np.ndarray, " point"]
     low: Float[np.ndarray, " band"]
     high: Float[np.ndarray, " band"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something that changed over the steps of a training."""
+
+    tone: str
+    x: Float[np.ndarray, " point"]
+    y: Float[np.ndarray, " point"]
 
 
 def render_histogram(groups: Sequence[Group], threshold: float | int | None) -> Markup:
@@ -91,6 +102,29 @@ def render_profile(
         axes.spines["bottom"].set_visible(False)
         axes.set(xlim=(0, len(values)), ylim=limits, xlabel="unit", ylabel="activation")
         return render_svg(figure, name=f"profile-{tone}")
+
+
+def render_lines(
+    lines: Sequence[Line], *, name: str, xlabel: str, ylabel: str, log: bool = False
+) -> Markup:
+    """Draw what changed over the steps of a training, one line a model."""
+    with mpl.rc_context(STYLE):
+        figure = build_figure(360, 220)
+        axes = figure.add_subplot()
+        axes.grid(True)
+        for line in lines:
+            color, mark = TONES[line.tone], "o" if len(line.x) <= MARKED else ""
+            axes.plot(line.x, line.y, color=color, linewidth=1.6, marker=mark, markersize=3.5)
+        if log:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
+            axes.set_ylim(bottom=0)
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set_xlim(left=0)
+        return render_svg(figure, name=name)
 
 
 def _build_edges(

@@ -15,11 +15,12 @@ from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
 from equipoise.report.demo import build_demo
 from equipoise.report.wording import FILTERS, place
+from equipoise.report.zoo import build_zoo
 from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
-    "audit": build_audit, "demo": build_demo,
+    "audit": build_audit, "demo": build_demo, "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""
 

@@ -118,7 +118,6 @@ class DitRecipe(Recipe):
 
 
 EDM = EdmRecipe(name="edm-fashion", stored="float32")
-EDM_B = EdmRecipe(name="edm-fashion-b", seed=20261, planting_seed=8)
 DIT = DitRecipe(
     name="dit-fashion",
     planting_seed=9,
@@ -134,6 +133,5 @@ def _without_planting(recipe: Recipe) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (EDM, _without_planting(EDM), EDM_B, DIT, _without_planting(DIT))
+    recipe.name: recipe for recipe in (EDM, _without_planting(EDM), DIT, _without_planting(DIT))
 }
