@@ -39,7 +39,7 @@ clean:  ## Remove what was made
 
 $(VENV)/.ok: pyproject.toml constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install -q -c constraints.txt -e .
+	$(PY) -m pip install -q -c constraints.txt -e ".[diffusers]"
 	touch $@
 
 $(VENV)/.ok-dev: pyproject.toml constraints.txt
