@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 export HF_HUB_OFFLINE := 1
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-fast check format zoo clean
+.PHONY: help demo test test-fast check format fuzz zoo clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ check: $(VENV)/.ok-dev  ## Lint, types, rooms
 format: $(VENV)/.ok-dev  ## Format the code
 	$(VENV)/bin/ruff check --fix src tests
 	$(VENV)/bin/ruff format src tests
+
+fuzz: $(VENV)/.ok-dev  ## Change checkpoints at random 120,000 times (half an hour)
+	$(PY) benchmarks/fuzz_checkpoints.py --count 120000 > docs/fuzz.md
 
 zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 40 minutes)
 	$(VENV)/bin/equipoise zoo train edm-fashion

@@ -1,6 +1,7 @@
-"""Run the demo with several seeds and write its figures as a page.
+"""Run the demo of a zoo model with several seeds and write its figures as a page.
 
-    .venv/bin/python benchmarks/demo_seeds.py 1 2 3 4 5 > docs/figures.md
+    .venv/bin/python benchmarks/demo_seeds.py edm-fashion 1 2 3 4 5 > docs/figures.md
+    .venv/bin/python benchmarks/demo_seeds.py dit-fashion 1 2 3 4 5 > docs/figures-dit.md
 
 Every row is one run of `equipoise demo --seed N --json`; nothing is left out.
 """
@@ -26,9 +27,10 @@ HEAD = [
 ]
 
 
-def run_demo(seed: int, folder: Path) -> dict:
+def run_demo(model: str, seed: int, folder: Path) -> dict:
     """Run the demo in a process of its own and return its document and its provenance."""
     command = [Path(sys.executable).parent / "equipoise", "demo", "--seed", str(seed), "--json"]
+    command += ["--model", f"zoo:{model}"]
     done = subprocess.run([*command, "--out", folder], capture_output=True, text=True, check=True)
     record = json.loads((folder / "run.json").read_text())
     return json.loads(done.stdout) | {"provenance": record["provenance"], "spec": record["spec"]}
@@ -58,18 +60,18 @@ def build_row(seed: int, document: dict) -> list[str]:
     ]
 
 
-def main(seeds: list[int]) -> None:
+def main(model: str, seeds: list[int]) -> None:
     """Run all seeds and print the page."""
     with tempfile.TemporaryDirectory() as scratch:
-        documents = {seed: run_demo(seed, Path(scratch) / str(seed)) for seed in seeds}
+        documents = {seed: run_demo(model, seed, Path(scratch) / str(seed)) for seed in seeds}
     rows = [build_row(seed, document) for seed, document in documents.items()]
     last = documents[seeds[-1]]
     provenance, detector = last["provenance"], last["spec"]["detector"]
     lines = [
-        "# Figures",
+        f"# Figures of zoo:{model}",
         "",
-        f"`python benchmarks/demo_seeds.py {' '.join(map(str, seeds))}`: "
-        "the demo of `zoo:edm-fashion`, one row a seed, nothing left out.",
+        f"`python benchmarks/demo_seeds.py {model} {' '.join(map(str, seeds))}`: "
+        f"the demo of `zoo:{model}`, one row a seed, nothing left out.",
         "",
         f"Detector: {detector['statistic']} over {detector['scaled_units'] or 'the'} units "
         f"{'(scaled)' if detector['scaled_units'] else ''} of "
@@ -90,4 +92,4 @@ def main(seeds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(seed) for seed in sys.argv[1:]])
+    main(sys.argv[1], [int(seed) for seed in sys.argv[2:]])

@@ -47,9 +47,9 @@ def test_code_of_its_own_and_unknown_classes_are_refused(tmp_path, index):
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ({"sample_size": 10**9}, "sample_size beyond"),
-        ({"num_train_timesteps": 1e18}, "num_train_timesteps beyond"),
-        ({"attention_head_dim": [[8, 10**8]]}, "attention_head_dim beyond"),
+        ({"sample_size": 10**9}, "sample_size. beyond"),
+        ({"num_train_timesteps": 1e18}, "num_train_timesteps. beyond"),
+        ({"attention_head_dim": [[8, 10**8]]}, "attention_head_dim. beyond"),
         ({"layers_per_block": 200, "transformer_layers_per_block": [1, 100]}, "10000 layers"),
         ({"block_out_channels": [8] * 200, "layers_per_block": 100}, "10000 layers"),
     ],

@@ -33,6 +33,7 @@ def test_nothing_heavy_is_imported(statement):
     [
         "",
         "demo",
+        "inspect",
         "audit",
         "calibrate",
         "duplicates",

@@ -46,7 +46,8 @@ MAX_MODULES = 100_000
 class ModuleState:
     """One module of a snapshot: its class, what it was made with, its tensors and children.
 
-    `arguments` and `keywords` are those of its constructor, as they were recorded.
+    `arguments` and `keywords` are those of its constructor, as they were recorded; `source` is
+    the source code that rides along, a text that is never run.
     """
 
     class_name: str
@@ -55,6 +56,7 @@ class ModuleState:
     keywords: dict[str, Any]
     views: dict[str, View]
     children: dict[str, "ModuleState"]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class _Reader:
                 f"The modules of the snapshot are nested deeper than {MAX_DEPTH} or more than "
                 f"{MAX_MODULES}."
             )
-        class_name, state = _read_object(symbol)
+        class_name, state, source = _read_object(symbol)
         parts = [_get_dict(state, key) for key in ("_parameters", "_buffers", "_modules")]
         tensors = {**parts[0], **parts[1]}
         children = {
@@ -138,6 +140,7 @@ class _Reader:
             keywords=keywords if isinstance(keywords, dict) else {},
             views={name: read_view(t) for name, t in tensors.items() if t is not None},
             children=children,
+            source=source,
         )
 
 
@@ -148,8 +151,9 @@ def read_plain(symbol: object) -> object:
     return symbol
 
 
-def _read_object(symbol: object) -> tuple[str, dict[str, Any]]:
-    """Read class and attributes of a persistent object or of a container of torch."""
+def _read_object(symbol: object) -> tuple[str, dict[str, Any], str]:
+    """Read class, attributes and source code of a persistent object or a container of torch."""
+    source: object = ""
     if is_call(symbol, RECONSTRUCT):
         meta = symbol.arguments[0] if len(symbol.arguments) == 1 else None
         if not isinstance(meta, dict) or symbol.state is not None:
@@ -158,7 +162,7 @@ def _read_object(symbol: object) -> tuple[str, dict[str, Any]]:
             raise BadInputError(
                 f"The snapshot holds persistent objects of another version; {VERSION} is read."
             )
-        name, state = meta.get("class_name"), meta.get("state")
+        name, state, source = (meta.get(key) for key in ("class_name", "state", "module_src"))
     elif is_call(symbol, MODULE_DICT) or is_call(symbol, MODULE_LIST):
         name, state = symbol.function.name, symbol.state
     else:
@@ -167,7 +171,7 @@ def _read_object(symbol: object) -> tuple[str, dict[str, Any]]:
         raise UnsafeFileError("The snapshot holds a module without a class or attributes.")
     if not all(isinstance(key, str) for key in state):
         raise UnsafeFileError("The snapshot holds a module with attributes that have no names.")
-    return name, state
+    return name, state, source if isinstance(source, str) else ""
 
 
 def _get_dict(state: dict[str, Any], key: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from equipoise.cli.audit import audit
 from equipoise.cli.calibrate import calibrate
 from equipoise.cli.demo import demo
 from equipoise.cli.duplicates import duplicates
+from equipoise.cli.inspect import inspect
 from equipoise.cli.runs import report, runs
 from equipoise.cli.sites import sites
 from equipoise.cli.sweep import sweep
@@ -27,7 +28,7 @@ app = App(
     error_console=Console(stderr=True),
     result_action="return_value",
 )
-for command in (demo, audit, calibrate, duplicates, sites, sweep, report):
+for command in (demo, audit, calibrate, duplicates, inspect, sites, sweep, report):
     app.command(command)
 app.command(runs)
 app.command(zoo)
