@@ -1,4 +1,4 @@
-"""Opening whatever people have: told by content, described in one line, refused in one sentence."""
+"""Opening whatever people have: told by content, said in one line, refused in one sentence."""
 
 import logging
 
@@ -54,7 +54,7 @@ WRONG_FILES = {
     "empty": (b"", BadInputError, "empty"),
     "a page": (b"<!DOCTYPE html><html></html>", BadInputError, "page"),
     "a pointer of Git LFS": (
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", BadInputError, "git lfs pull",
+        b"version https://git-lfs.github.com/spec/v1\n", BadInputError, "git lfs pull",
     ),
     "a text": (b"hello, this is no checkpoint at all\n" * 9, BadInputError, "checkpoint"),
     "a number": (b"\x80\x04K\x01.", BadInputError, "ema"),
