@@ -156,7 +156,7 @@ def main() -> None:
         "",
         *list_calibrations(build_calibrations(shipped, model, scores), scores),
         "",
-        "Each keeps its promise about what it was fitted on, and about nothing else. Held-out real "
+        "Each keeps its promise about what it was fitted on and about nothing else. Held-out real "
         "images score lower than novel outputs, so their threshold flags too many outputs; copies "
         "left among the outputs raise the threshold, so it finds far fewer copies.",
         "",

@@ -15,7 +15,7 @@ from equipoise.errors import CalibrationError, RunError
 from equipoise.images import as_unit
 from equipoise.report import render_report
 from equipoise.runs import load_run
-from equipoise.zoo.training import build_denoiser
+from equipoise.zoo.network import build_denoiser
 
 NUM_SAMPLES = 500
 RATE_KEYS = {"value", "low", "high", "n", "groups"}
