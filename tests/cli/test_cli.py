@@ -64,7 +64,7 @@ def test_every_command_has_help(capsys, command):
         (["demo", "--seed", "x"], "--seed"),
         (["demo", "--model", "zoo:nope"], "edm-fashion"),
         (["demo", "--device", "abacus"], "abacus"),
-        (["sites", "some/folder"], "zoo:NAME"),
+        (["sites", "some/folder"], "hf download some/folder"),
         (["sites", "zoo:edm-fashion", "nowhere"], "Closest"),
         (["zoo", "check", "nope"], "unknown-model"),
         (["zoo", "train", "edm-fashion-clean"], "clean twin"),
@@ -91,7 +91,8 @@ def test_wrong_use_is_one_message_and_exit_code_2(capsys, tmp_path, monkeypatch,
 def test_zoo_list_prints_one_json_document(capsys):
     code, out, _ = run(capsys, "zoo", "list", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == ["edm-fashion", "edm-fashion-clean"]
+    names = ["edm-fashion", "edm-fashion-clean", "dit-fashion", "dit-fashion-clean"]
+    assert [row["name"] for row in json.loads(out)] == names
 
 
 def test_sites_of_the_zoo_model_mark_the_defaults(capsys):
