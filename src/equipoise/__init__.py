@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from equipoise.denoisers import wrap as wrap
     from equipoise.detection import Calibration as Calibration
     from equipoise.detection import Spikiness as Spikiness
+    from equipoise.detection import build_preset as build_preset
     from equipoise.detection import load_calibration as load_calibration
     from equipoise.doors import CalibratedDetector as CalibratedDetector
     from equipoise.doors import audit as audit
@@ -38,6 +39,7 @@ _HOMES = {
     "EquipoiseError": "equipoise.errors",
     "Spikiness": "equipoise.detection",
     "audit": "equipoise.doors",
+    "build_preset": "equipoise.detection",
     "calibrate": "equipoise.doors",
     "capture": "equipoise.representation",
     "load": "equipoise.loading",
@@ -53,6 +55,7 @@ __all__ = [
     "EquipoiseError",
     "Spikiness",
     "audit",
+    "build_preset",
     "calibrate",
     "capture",
     "load",

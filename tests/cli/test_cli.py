@@ -65,6 +65,8 @@ def test_every_command_has_help(capsys, command):
         (["demo", "--model", "zoo:nope"], "edm-fashion"),
         (["demo", "--device", "abacus"], "abacus"),
         (["sites", "some/folder"], "hf download some/folder"),
+        (["sites", "no-such-file.pkl"], "zoo:NAME"),
+        (["sites", "zoo:edm-fashion", "--heads", "4"], "cannot be loaded with heads"),
         (["sites", "zoo:edm-fashion", "nowhere"], "Closest"),
         (["zoo", "check", "nope"], "unknown-model"),
         (["zoo", "train", "edm-fashion-clean"], "clean twin"),
@@ -107,6 +109,9 @@ def test_sites_of_the_zoo_model_mark_the_defaults(capsys):
         "up_blocks.1.resnets.0.conv2:in",
     }
     assert rows[0]["shape"] == [96, 4, 4]
+    shares = [row["share"] for row in rows]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] < 1
 
 
 def test_calibrating_writes_a_file_that_another_command_can_read(capsys, tmp_path):

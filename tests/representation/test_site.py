@@ -5,10 +5,11 @@ import jaxtyping
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from equipoise.denoisers import EdmDenoiser, GaussianDenoiser, UNet, wrap
 from equipoise.errors import BadInputError, UnknownSiteError
-from equipoise.representation import Site, select_sites, sites
+from equipoise.representation import Site, capture, select_sites, sites
 
 WORDS = {"sample_shape": (4,), "data_std": 1.0, "call": lambda module, x, sigma: module(x)}
 
@@ -89,9 +90,51 @@ def test_a_module_called_again_has_its_calls_counted():
     act = nn.ReLU()
     network = nn.Sequential(nn.Linear(4, 3), act, nn.Linear(3, 2), act, nn.Linear(2, 4))
     found = {site.name: site for site in sites(wrap(network, **WORDS))}
-    assert found["1:in"] == Site("1:in", "ReLU", (3,), 2)
+    # Products of 4 x 3, 3 x 2 and 2 x 4 numbers; a module is placed where it first fires.
+    assert found["1:in"] == Site("1:in", "ReLU", (3,), 2, 12 / 26)
     assert "3:in" not in found
     assert found["2:out"].calls == 1
+
+
+def test_the_share_is_what_a_forward_that_stops_there_costs(tiny_edm):
+    name = "up_blocks.0.resnets.1.conv2:in"
+    x, sigma = torch.zeros(1, *tiny_edm.sample_shape), torch.ones(1)
+    spent = []
+    for patterns in ([name], []):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            if patterns:
+                with capture(tiny_edm, patterns):
+                    tiny_edm.denoise(x, sigma)
+            else:
+                tiny_edm.denoise(x, sigma)
+        spent.append(counter.get_total_flops())
+    [share] = [site.share for site in sites(tiny_edm) if site.name == name]
+    assert 0.1 < share < 0.9
+    assert share == pytest.approx(spent[0] / spent[1])
+
+
+def test_attention_is_counted_on_a_processor_too():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix, self.last = nn.Identity(), nn.Linear(8, 8, bias=False)
+
+        def forward(self, x):
+            heads = x[:, None]
+            mixed = nn.functional.scaled_dot_product_attention(heads, heads, heads)
+            return self.last(self.mix(mixed[:, 0]))
+
+    model = wrap(
+        Attention(),
+        sample_shape=(5, 8),
+        data_std=1.0,
+        sites=("mix:out",),
+        call=lambda module, x, sigma: module(x),
+    )
+    shares = {site.name: site.share for site in sites(model)}
+    attention, last = 2 * (5 * 5 * 8), 5 * 8 * 8
+    assert shares["mix:in"] == pytest.approx(attention / (attention + last))
+    assert shares["last:out"] == 1
 
 
 def test_tensors_in_tuples_mappings_and_keywords_are_found():

@@ -11,6 +11,7 @@ from equipoise.detection.calibration import (
     q_values,
 )
 from equipoise.detection.draws import DEFAULT_BATCH, Precision, Scores, Stopwatch, score_draws
+from equipoise.detection.preset import PRESETS, Preset, build_preset
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.spikiness import (
     DEFAULT_DRAWS,
@@ -30,6 +31,7 @@ from equipoise.detection.sweep import (
 __all__ = [
     "DEFAULT_BATCH",
     "DEFAULT_DRAWS",
+    "PRESETS",
     "Calibration",
     "ChosenCell",
     "Detector",
@@ -37,6 +39,7 @@ __all__ = [
     "KnownCopies",
     "Null",
     "Precision",
+    "Preset",
     "Scores",
     "Sensitivity",
     "Spikiness",
@@ -45,6 +48,7 @@ __all__ = [
     "UnitScale",
     "Verdict",
     "build_default",
+    "build_preset",
     "calibrate_scores",
     "choose_cell",
     "judge",
