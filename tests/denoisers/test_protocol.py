@@ -105,3 +105,10 @@ def test_buffers_and_integers_are_checked_too():
     norm.running_var[0] = float("nan")
     with pytest.raises(NonFiniteError, match="running_var"):
         check_finite_weights(norm)
+
+
+def test_weights_whose_sum_overflows_are_finite_all_the_same():
+    network = torch.nn.Linear(4, 1)
+    torch.nn.init.constant_(network.weight, 3e38)
+    assert not torch.isfinite(network.weight.sum())
+    check_finite_weights(network)

@@ -1,12 +1,14 @@
 """The paper's recipe against its published extraction, written again with plain hooks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from equipoise.detection import build_preset
 from equipoise.detection.preset import PAPER_SITES, PRESETS
 from equipoise.errors import BadInputError, UnknownSiteError
-from equipoise.representation import observe
+from equipoise.representation import observe, sites
 from equipoise.sampling.noise import draw_noise_batch
 
 PUBLISHED = [(site.removesuffix(".conv2:in"), site) for site in PAPER_SITES]
@@ -92,3 +94,22 @@ def test_scores_are_those_of_the_published_extraction(model, name, time):
         [site] = detector.sites
         score = found[site].tensor.double().std(dim=1, correction=0)
         torch.testing.assert_close(score, expected[site].double(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.slow
+def test_in_stable_diffusion_1_4_the_recipe_costs_a_third_of_a_forward(model):
+    """The shares that docs/commands.md states, in the real shapes, without memory for weights."""
+    from diffusers import UNet2DConditionModel
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
+    full = replace(
+        model[0],
+        network=unet,
+        sample_shape=(4, 64, 64),
+        empty=torch.zeros(1, 77, 768, device="meta"),
+    )
+    shares = {site.name: site.share for site in sites(full)}
+    found = [round(shares[site], 3) for site in PAPER_SITES]
+    assert (found[0], found[3]) == (0.330, 0.376)
+    assert found == sorted(found)
