@@ -18,7 +18,7 @@ def draw_noise(
     shape: tuple[int, ...], *, seed: int, item_id: str, draw: int
 ) -> Float32[Tensor, "..."]:
     """Draw standard normal noise of `shape` for one item and one draw."""
-    generator = _open_stream(f"{seed}|{item_id}|{draw}")
+    generator = open_stream(f"{seed}|{item_id}|{draw}")
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
 
@@ -32,10 +32,11 @@ def draw_noise_batch(
 
 def draw_choices(count: int, *, seed: int, item_ids: Sequence[str]) -> Int64[Tensor, " case"]:
     """Draw one of `count` choices for every item, evenly: what it is asked to show."""
-    drawn = [int(_open_stream(f"{seed}|{item}|choice").integers(count)) for item in item_ids]
+    drawn = [int(open_stream(f"{seed}|{item}|choice").integers(count)) for item in item_ids]
     return torch.tensor(drawn)
 
 
-def _open_stream(name: str) -> np.random.Generator:
+def open_stream(name: str) -> np.random.Generator:
+    """Open the stream of random numbers that belongs to a name."""
     key = hashlib.blake2b(name.encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
