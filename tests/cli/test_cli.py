@@ -44,6 +44,8 @@ def test_nothing_heavy_is_imported(statement):
         "runs check",
         "sites",
         "sweep",
+        "theory",
+        "theory verify",
         "zoo",
         "zoo list",
         "zoo show",

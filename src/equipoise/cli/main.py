@@ -17,6 +17,7 @@ from equipoise.cli.inspect import inspect
 from equipoise.cli.runs import report, runs
 from equipoise.cli.sites import sites
 from equipoise.cli.sweep import sweep
+from equipoise.cli.theory import theory
 from equipoise.cli.zoo import zoo
 from equipoise.errors import EquipoiseError
 
@@ -31,6 +32,7 @@ app = App(
 for command in (demo, audit, calibrate, duplicates, inspect, sites, sweep, report):
     app.command(command)
 app.command(runs)
+app.command(theory)
 app.command(zoo)
 
 
