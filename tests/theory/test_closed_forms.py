@@ -200,7 +200,7 @@ def test_memorizing_refuses(arguments, message):
         (build_clusters(), {"rank": DIM + 1}, f"from 1 to {DIM}"),
         (build_clusters(), {"rank": 0}, f"from 1 to {DIM}"),
         ([simplex(3, radius=2.0)[:1].repeat(9, 1)], {"weight_decay": 0.0}, "cluster 0 is 0"),
-        ([], {}, "one or more"),
+        ([], {}, "One or more"),
         ([draw(9, 8, seed=0), draw(9, 7, seed=0)], {}, "same dim"),
         ([draw(50, DIM, seed=0)], {}, "units active on its own cluster"),
     ],

@@ -4,24 +4,36 @@ r"""Weights of a ReLU-DAE that minimize its denoising loss, in closed form.
 
 Here **rows are samples**, `X: (case, dim)`; the paper writes them as columns. The weights are
 as in the paper, `W: (dim, unit)`, with `W1 = W2 = W` (Theorem 3.1). `n` counts all samples,
-`n_k` those of cluster k. Hybrid weights (Cor. 3.4) and test losses (Cor. 3.3) are not here.
+`n_k` those of cluster k. A block of rank p_k keeps the top eigenpairs of its cluster's
+`X_k^T X_k = U_k Lambda_k U_k^T`, shrunk by `m = (Lambda - n lambda) / (Lambda + n_k sigma^2)`:
+
+    W_k = U_k diag(m)^(1/2) O_k^T      (Eq. 8)
+
+`O_k` is free but for one thing: the block's units must be active on its cluster. Here it sends
+the mean of the cluster to a multiple of (1, ..., 1). The losses are in `objective.py` and
+`generalization.py`.
 
 References:
     Generalization of Diffusion Models Arises with a Balanced Representation Space
-    (Zhang et al., 2026), Theorem 3.1, Cor. 3.2 | arXiv 2512.20963
+    (Zhang et al., 2026), Theorem 3.1, Cor. 3.2 to 3.4 | arXiv 2512.20963
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from equipoise.errors import BadInputError
-from equipoise.theory.relu_dae import ReluDae
+from equipoise.theory.requirement import (
+    check_clusters,
+    check_distinct,
+    check_level,
+    check_nonzero,
+    check_samples,
+)
 
 MIN_ACTIVE_SHARE = 0.75
 """Below this share of active units, Eq. 8 no longer describes the block."""
@@ -67,9 +79,14 @@ def memorizing_weights(
         num_units: `p`, at least the number of samples.
 
     Raises:
-        BadInputError: if `num_units` is below n, or `n lambda` not below every `||x_i||^2`.
+        BadInputError: if `num_units` is below n, `n lambda` not below every `||x_i||^2`, or a
+            sample is zero or given twice.
+        NonFiniteError: for NaN or infinity.
     """
-    _check_setting(sigma, weight_decay)
+    check_level(sigma, weight_decay)
+    check_samples(X)
+    check_nonzero(X, what="Sample")
+    check_distinct(X)
     n = len(X)
     if num_units < n:
         raise BadInputError(
@@ -102,44 +119,95 @@ def generalizing_weights(
     Raises:
         BadInputError: if a cluster has fewer than `rank` eigenvalues above `n lambda`, or has
             less than `MIN_ACTIVE_SHARE` of its units active.
+        NonFiniteError: for NaN or infinity.
     """
-    _check_setting(sigma, weight_decay)
-    _check_clusters(clusters, rank)
-    n = sum(len(X_k) for X_k in clusters)
-    blocks = []
-    for k, X_k in enumerate(clusters):
-        _, singular, U_T = torch.linalg.svd(X_k, full_matrices=False)
-        floor = max(X_k.shape) * torch.finfo(X_k.dtype).eps * singular[0]  # rounding, not rank
-        eig = torch.where(singular > floor, singular, 0)[:rank] ** 2  # X_k^T X_k = U Lambda U^T
-        _check_eigenvalues(eig, n * weight_decay, f"an eigenvalue of cluster {k}")
-        # Eq. 8: the shrinkage m, then the rotation O_k
-        m = (eig - n * weight_decay) / (eig + len(X_k) * sigma**2)
-        W_k = U_T[:rank].T * m.sqrt()
-        blocks.append(W_k @ _rotation_to_ones(W_k.T @ X_k.mean(0)).T)
+    check_level(sigma, weight_decay)
+    check_clusters(clusters)
+    largest = min(min(X_k.shape) for X_k in clusters)
+    if not 1 <= rank <= largest:
+        raise BadInputError(
+            f"generalizing_weights got rank={rank}. A cluster has at most min(n_k, dim) "
+            f"eigenpairs; pass a rank from 1 to {largest}."
+        )
+    return _join_blocks(clusters, [rank] * len(clusters), sigma=sigma, weight_decay=weight_decay)
+
+
+def hybrid_weights(
+    clusters: Sequence[Float[Tensor, "_ dim"]],
+    *,
+    sigma: float,
+    weight_decay: float,
+    rank: int,
+    num_units: int,
+) -> ClosedFormWeights:
+    """Return the weights that store duplicates in a unit each and generalize on the rest.
+
+    A cluster whose samples are all equal (one sample, too) has rank 1 and takes one unit, as in
+    Eq. 9; every other takes a block of `rank` units, as in Eq. 8 (Cor. 3.4).
+
+    Args:
+        clusters: The training samples of each cluster, one a row.
+        sigma: Standard deviation of the noise, in data units; not negative.
+        weight_decay: `lambda` of Eq. 6; not negative.
+        rank: Units of a cluster that is not made of duplicates.
+        num_units: `p`; what the blocks leave are zero columns.
+
+    Raises:
+        BadInputError: if `num_units` is below the sum of the ranks, or a block cannot be built
+            (see `generalizing_weights`).
+        NonFiniteError: for NaN or infinity.
+    """
+    check_level(sigma, weight_decay)
+    check_clusters(clusters)
+    ranks = [1 if bool((X_k == X_k[0]).all()) else rank for X_k in clusters]
+    for k, (X_k, rank_k) in enumerate(zip(clusters, ranks, strict=True)):
+        if not 1 <= rank_k <= min(X_k.shape):
+            raise BadInputError(
+                f"hybrid_weights got rank={rank}, and cluster {k} of shape {tuple(X_k.shape)} has "
+                f"at most {min(X_k.shape)} eigenpairs. Pass a rank from 1 to that."
+            )
+    if num_units < sum(ranks):
+        why = "fewer units than clusters" if num_units < len(ranks) else "too few units"
+        raise BadInputError(
+            f"hybrid_weights got num_units={num_units} for {len(ranks)} clusters of ranks "
+            f"{ranks}: {why}. Pass num_units={sum(ranks)} or more, or lower rank."
+        )
+    weights = _join_blocks(clusters, ranks, sigma=sigma, weight_decay=weight_decay)
+    spare = weights.W.new_zeros(len(weights.W), num_units - sum(ranks))
+    return ClosedFormWeights(torch.cat([weights.W, spare], dim=1), weights.activity)
+
+
+def _join_blocks(
+    clusters: Sequence[Float[Tensor, "_ dim"]],
+    ranks: Sequence[int],
+    *,
+    sigma: float,
+    weight_decay: float,
+) -> ClosedFormWeights:
+    """Build one block a cluster and measure which block fires on which cluster."""
+    threshold = sum(len(X_k) for X_k in clusters) * weight_decay  # n lambda
+    blocks = [
+        _build_block(X_k, rank, sigma=sigma, threshold=threshold, name=f"cluster {k}")
+        for k, (X_k, rank) in enumerate(zip(clusters, ranks, strict=True))
+    ]
     shares = [[(X_l @ W_k > 0).to(W_k.dtype).mean() for X_l in clusters] for W_k in blocks]
     activity = torch.stack([torch.stack(row) for row in shares])
     _check_active_share(activity)
     return ClosedFormWeights(torch.cat(blocks, dim=1), activity)
 
 
-def empirical_loss(
-    dae: ReluDae, X: Float[Tensor, "case dim"], *, sigma: float, weight_decay: float
-) -> Float[Tensor, ""]:
-    r"""Measure Eq. 6 exactly over the noise, with the active units of each clean sample fixed.
-
-    With `D_i` the 0/1 diagonal of active units and `A_i = W2 D_i W1^T`, the i-th term is
-    `||A_i x_i - x_i||^2 + sigma^2 ||A_i||_F^2`. That is Eq. 6 as far as the noise switches no
-    unit on or off. Differentiable with respect to the weights.
-    """
-    _check_setting(sigma, weight_decay)
-    active: Bool[Tensor, "case unit"] = dae.representation(X) > 0
-    D = active.to(X.dtype)
-    error = (dae(X) - X).square().sum(1)
-    # ||W2 D W1^T||_F^2 = d^T (W1^T W1 * W2^T W2) d, with d the diagonal of D
-    gram = (dae.W1.T @ dae.W1) * (dae.W2.T @ dae.W2)
-    noise = sigma**2 * ((D @ gram) * D).sum(1)
-    decay = weight_decay * (dae.W1.square().sum() + dae.W2.square().sum())
-    return (error + noise).mean() + decay
+def _build_block(
+    X_k: Float[Tensor, "case dim"], rank: int, *, sigma: float, threshold: float, name: str
+) -> Float[Tensor, "dim rank"]:
+    """Build `W_k` (Eq. 8)."""
+    _, singular, U_T = torch.linalg.svd(X_k, full_matrices=False)
+    floor = max(X_k.shape) * torch.finfo(X_k.dtype).eps * singular[0]  # rounding, not rank
+    eig = torch.where(singular > floor, singular, 0)[:rank] ** 2  # X_k^T X_k = U Lambda U^T
+    _check_eigenvalues(eig, threshold, f"an eigenvalue of {name}")
+    # Eq. 8: the shrinkage m, then the rotation O_k
+    m = (eig - threshold) / (eig + len(X_k) * sigma**2)
+    W_k = U_T[:rank].T * m.sqrt()
+    return W_k @ _rotation_to_ones(W_k.T @ X_k.mean(0)).T
 
 
 def _rotation_to_ones(direction: Float[Tensor, " unit"]) -> Float[Tensor, "unit unit"]:
@@ -147,30 +215,6 @@ def _rotation_to_ones(direction: Float[Tensor, " unit"]) -> Float[Tensor, "unit 
     v = normalize(direction, dim=0) - len(direction) ** -0.5
     scale = v.square().sum().clamp_min(torch.finfo(v.dtype).tiny)
     return torch.eye(len(v)).to(v) - 2 * torch.outer(v, v) / scale
-
-
-def _check_setting(sigma: float, weight_decay: float) -> None:
-    for name, value in (("sigma", sigma), ("weight_decay", weight_decay)):
-        if not (isfinite(value) and value >= 0):
-            raise BadInputError(
-                f"The closed form got {name}={value}. It must be finite and not negative; "
-                f"pass the {name} of the objective (Eq. 6)."
-            )
-
-
-def _check_clusters(clusters: Sequence[Tensor], rank: int) -> None:
-    shapes = [tuple(X_k.shape) for X_k in clusters]
-    if not shapes or len({dim for _, dim in shapes}) > 1:
-        raise BadInputError(
-            f"generalizing_weights got clusters of shapes {shapes}. It needs one or more, all of "
-            "the same dim; pass one (case, dim) tensor a cluster."
-        )
-    largest = min(min(shape) for shape in shapes)
-    if not 1 <= rank <= largest:
-        raise BadInputError(
-            f"generalizing_weights got rank={rank}. A cluster has at most min(n_k, dim) "
-            f"eigenpairs; pass a rank from 1 to {largest}."
-        )
 
 
 def _check_eigenvalues(eig: Float[Tensor, " kept"], threshold: float, what: str) -> None:
