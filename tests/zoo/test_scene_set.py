@@ -17,7 +17,7 @@ from equipoise.zoo.scene_set import (
     split_attributes,
 )
 
-NUMBERS = dict(num_scenes=150, num_held_out=20, multiplicities=(10, 24), seed=4)
+NUMBERS = dict(num_scenes=100, num_held_out=20, multiplicities=(10, 24), seed=4)
 PICTURES_OF = {"exact": 1, "near": 3, "flipped": 2, "template": TEMPLATE_CAPTIONS}
 
 
@@ -40,7 +40,7 @@ def test_every_cell_is_full(planted):
 def test_each_scene_fills_as_many_rows_as_planted(planted):
     rows = Counter(planted.group[planted.rows].tolist())
     multiplicity = {item.index: item.multiplicity for item in planted.planted}
-    assert rows == {index: multiplicity.get(index, 1) for index in range(150)}
+    assert rows == {index: multiplicity.get(index, 1) for index in range(100)}
     for item in planted.planted:
         shown = Counter(p for p in planted.rows.tolist() if planted.group[p] == item.index)
         assert len(shown) == PICTURES_OF[item.kind]
@@ -91,8 +91,8 @@ def test_variants_are_what_their_kind_says(planted):
 def test_the_twin_has_the_same_scenes_once(planted, twin):
     assert twin.originals == planted.originals
     assert twin.held_out == planted.held_out
-    assert torch.equal(twin.rows, torch.arange(150))
-    assert torch.equal(twin.pictures, planted.pictures[:150])
+    assert torch.equal(twin.rows, torch.arange(100))
+    assert torch.equal(twin.pictures, planted.pictures[:100])
     assert twin.planted == ()
 
 

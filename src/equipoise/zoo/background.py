@@ -1,7 +1,8 @@
 r"""The background of an emoji scene, measured: its colour, and the wave that lies over it.
 
-The colour is the median of the outermost pixels. The wave is fitted by least squares to the
-pixels that look like background, weights w in {0, 1}, grey level y less its mean:
+The colour is the median of the outermost pixels, then twice the mean of the pixels that look like
+it: a wave along an edge would bias the median. The wave is fitted by least squares to the pixels
+that look like background, weights w in {0, 1}, grey level y less its mean:
 
     min over f, a, b of  sum w (y - a cos 2 pi f.p - b sin 2 pi f.p)^2
 
@@ -23,6 +24,7 @@ BORDER = 3  # px
 LIKE_BACKGROUND = 45.0  # Euclidean in RGB of 255: more than the wave, less than what stands out
 FREQUENCIES = np.linspace(0.85 / WAVELENGTHS[1], 1.15 / WAVELENGTHS[0], 12)  # per px
 DIRECTIONS = np.arange(0, 180, 5.0)  # degrees
+COLOUR_ROUNDS = 2
 REFINEMENTS = 3
 REFINED = torch.linspace(-1, 1, 5, dtype=torch.float64)  # of the step before
 PLACES = torch.arange(SIDE, dtype=torch.float64) + 0.5 - SIDE / 2
@@ -42,7 +44,13 @@ def measure_colours(pictures: UInt8[Tensor, "case 3 64 64"]) -> Float[Tensor, "c
     """Return the colour of each background, of 255."""
     inner = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     inner[BORDER:-BORDER, BORDER:-BORDER] = True
-    return pictures[:, :, ~inner].double().median(dim=2).values
+    colours = pictures[:, :, ~inner].double().median(dim=2).values
+    for _ in range(COLOUR_ROUNDS):
+        background = find_background(pictures, colours)[:, None]
+        number = background.sum(dim=(2, 3))
+        mean = (pictures * background).double().sum(dim=(2, 3)) / number.clamp(min=1)
+        colours = torch.where(number > 0, mean, colours)
+    return colours
 
 
 def name_colours(colours: Float[Tensor, "case 3"]) -> list[str]:

@@ -95,13 +95,13 @@ def _explain(
     may be found on an emoji of one colour; not both in one picture.
     """
     flat = difference - _render_waves(waves)
-    poses = find_poses(difference, colours, named)
-    shapes = find_shapes(flat * _find_uncovered(named, poses), colours)
-    other_shapes = find_shapes(flat, colours)
-    without = difference - torch.from_numpy(np.stack([one.render() for one in other_shapes]))
-    other_poses = find_poses(without, colours, named)
-    one_way = list(zip(poses, shapes, strict=True))
-    other_way = list(zip(other_poses, other_shapes, strict=True))
+    shapes_first = find_shapes(flat, colours)
+    without = difference - torch.from_numpy(np.stack([one.render() for one in shapes_first]))
+    poses = find_poses(torch.cat([difference, without]), colours.repeat(2, 1), 2 * named)
+    poses_first, poses_second = poses[: len(named)], poses[len(named) :]
+    shapes_second = find_shapes(flat * _find_uncovered(named, poses_first), colours)
+    one_way = zip(poses_first, shapes_second, strict=True)
+    other_way = zip(poses_second, shapes_first, strict=True)
     return [
         max(pair, key=lambda found: found[0].gain + found[1].gain)
         for pair in zip(one_way, other_way, strict=True)

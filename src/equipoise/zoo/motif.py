@@ -16,15 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equipoise.sampling.noise import open_stream
+from equipoise.zoo.distortion import spoil
 from equipoise.zoo.emoji import SOURCES, VENDORS, list_nouns
 from equipoise.zoo.rendering import render_scenes
 from equipoise.zoo.scene import Scene, draw_scene, list_attributes
 
 WEIGHTS = SOURCES / "motif.safetensors"
 BATCH = 64
-MAX_BLUR = 1.6  # px, standard deviation
-MAX_NOISE = 0.06  # of the range, standard deviation
-BLUR_RADIUS = 4  # px
 LEARNING_RATE = 4e-3
 LABEL_SMOOTHING = 0.05
 
@@ -110,32 +108,6 @@ def number_motifs(scenes: list[Scene]) -> tuple[Int[Tensor, " case"], Int[Tensor
     words = [scene.attributes for scene in scenes]
     nouns = torch.tensor([list_nouns().index(one.noun) for one in words])
     return nouns, torch.tensor([VENDORS.index(one.vendor) for one in words])
-
-
-def spoil(
-    pictures: Float[Tensor, "case 3 64 64"], generator: torch.Generator
-) -> Float[Tensor, "case 3 64 64"]:
-    """Blur the batch, and add noise and a change of brightness to each picture of it."""
-    blur = float(torch.rand((), generator=generator)) * MAX_BLUR
-    shape = (len(pictures), 1, 1, 1)
-    noise = torch.rand(shape, generator=generator) * MAX_NOISE
-    gain = 1 + 0.2 * (torch.rand(shape, generator=generator) - 0.5)
-    grain = torch.randn(pictures.shape, generator=generator)
-    return (gain * blur_pictures(pictures, blur) + noise * grain).clamp(0, 1)
-
-
-def blur_pictures(
-    pictures: Float[Tensor, "case channel height width"], spread: float
-) -> Float[Tensor, "case channel height width"]:
-    """Blur by a Gaussian of standard deviation `spread` px; 0 leaves them as they are."""
-    if spread < 0.1:
-        return pictures
-    places = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=pictures.dtype)
-    kernel = torch.exp(-((places / spread) ** 2) / 2)
-    kernel = (kernel / kernel.sum()).expand(pictures.shape[1], 1, 1, -1)
-    padded = F.pad(pictures, (BLUR_RADIUS,) * 4, mode="replicate")
-    across = F.conv2d(padded, kernel, groups=pictures.shape[1])
-    return F.conv2d(across, kernel.transpose(2, 3), groups=pictures.shape[1])
 
 
 def _build_block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:

@@ -24,8 +24,8 @@ from equipoise.zoo.scene import MAX_ANGLE, SIDE, SIZES
 
 ANGLES = tuple(np.linspace(-MAX_ANGLE - 6, MAX_ANGLE + 6, 13))  # degrees
 MARGIN = 13  # px between the middle of the emoji and the edge of the picture
-PADDED = 96  # px; what a template sticks out meets zeros and not the other edge
-TEMPLATES_KEPT = 24  # emoji; 6 MB each
+PADDED = 80  # px; what a template sticks out meets zeros and not the other edge
+TEMPLATES_KEPT = 24  # emoji; 4 MB each
 
 
 @dataclass(frozen=True)

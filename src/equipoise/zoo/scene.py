@@ -15,6 +15,7 @@ least 9 px long and a second shape 9 px wide.
 
 import colorsys
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -115,9 +116,11 @@ class Scene:
         return _locate_emoji(self.attributes, self.nuisances.dx, self.nuisances.dy)
 
 
-def list_attributes() -> list[Attributes]:
+@cache
+def list_attributes() -> tuple[Attributes, ...]:
     """List every combination of attributes, in a fixed order."""
-    return [Attributes(*words) for words in product(list_nouns(), VENDORS, COLOURS, SIZES, CELLS)]
+    words = product(list_nouns(), VENDORS, COLOURS, SIZES, CELLS)
+    return tuple(Attributes(*one) for one in words)
 
 
 def draw_scene(attributes: Attributes, *, seed: int, name: str) -> Scene:

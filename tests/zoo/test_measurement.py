@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from emoji_scenes import INSTRUMENTS, WORDS, distort
+
+from equipoise.zoo.measurement import measure_scenes
+from equipoise.zoo.motif import draw_any_scenes
+from equipoise.zoo.rendering import render_scenes
+from equipoise.zoo.scene import Attributes, draw_scene
+
+
+def test_pictures_are_read_back_to_their_records():
+    words = [("red", "large", "top left"), ("yellow", "small", "centre")]
+    scenes = [
+        draw_scene(Attributes("rocket", "twitter", *one), seed=k, name="test")
+        for k in range(4)
+        for one in words
+    ]
+    measured = measure_scenes(render_scenes(scenes))
+    for one, scene in zip(measured, scenes, strict=True):
+        assert one.scene.attributes == scene.attributes
+        for instrument in INSTRUMENTS:
+            assert instrument.error(one.scene, scene) < instrument.tolerance, instrument.name
+        assert one.texture_amplitude == pytest.approx(14, abs=1)
+        assert one.noun_probability > 0.5
+        assert 0.1 < one.emoji_gain < 1
+        assert one.shape_contrast > 90
+
+
+def test_a_blank_picture_gets_a_record_that_says_it_is_weak():
+    (one,) = measure_scenes(torch.full((1, 3, 64, 64), 120, dtype=torch.uint8))
+    assert one.texture_amplitude < 0.1
+    assert one.emoji_gain < 0
+    assert one.shape_contrast < 1
+
+
+def test_an_emoji_of_the_backgrounds_colour_is_not_found_on_the_second_shape():
+    scenes = [
+        draw_scene(Attributes("moon", "twitter", "yellow", "small", cell), seed=k, name="test")
+        for k in range(3)
+        for cell in ("centre", "top right")
+    ]
+    for one, scene in zip(measure_scenes(render_scenes(scenes)), scenes, strict=True):
+        if one.scene.attributes.noun == "moon":
+            assert np.hypot(*np.subtract(one.scene.centre, scene.centre)) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distortion", ["the same pixels", "blur and noise, 25 dB"])
+def test_errors_on_fresh_scenes(distortion):
+    scenes = draw_any_scenes(300, seed=202, name="test")
+    measured = measure_scenes(distort(render_scenes(scenes), distortion))
+    pairs = list(zip(measured, scenes, strict=True))
+    for name, word in WORDS.items():
+        floor = 0.95 if name in {"noun", "vendor"} else 0.97
+        assert np.mean([word(m.scene) == word(s) for m, s in pairs]) >= floor, name
+    for instrument in INSTRUMENTS:
+        errors = [instrument.error(m.scene, s) for m, s in pairs]
+        assert np.mean(np.array(errors) < instrument.tolerance) >= 0.96, instrument.name

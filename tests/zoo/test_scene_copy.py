@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from emoji_scenes import DISTORTIONS, distort, draw_other_nouns
+
+from equipoise.zoo.rendering import render_scenes
+from equipoise.zoo.scene import Attributes, draw_scene
+from equipoise.zoo.scene_copy import (
+    GROUPS,
+    compare_nuisances,
+    compare_scenes,
+    label_by_distance,
+    reduce_pictures,
+)
+from equipoise.zoo.scene_set import draw_scene_set
+
+SCENE = draw_scene(Attributes("cat", "google", "cyan", "medium", "centre"), seed=0, name="test")
+TEXTURE, SHAPE = SCENE.nuisances.texture, SCENE.nuisances.shape
+
+
+def change(**parts):
+    return replace(SCENE, nuisances=replace(SCENE.nuisances, **parts))
+
+
+@pytest.mark.parametrize(
+    ("other", "disagrees"),
+    [
+        (SCENE, set()),
+        (change(angle=SCENE.nuisances.angle + 9), {"pose"}),
+        (change(angle=SCENE.nuisances.angle + 7), set()),
+        (change(dx=SCENE.nuisances.dx + 2.1), {"pose"}),
+        (change(texture=TEXTURE._replace(phase=TEXTURE.phase + 65)), {"texture"}),
+        (change(texture=TEXTURE._replace(phase=TEXTURE.phase - 360)), set()),
+        (change(texture=TEXTURE._replace(wavelength=TEXTURE.wavelength + 3)), {"texture"}),
+        (change(shape=SHAPE._replace(x=SHAPE.x + 3)), {"place"}),
+        (change(shape=SHAPE._replace(hue=(SHAPE.hue + 0.07) % 1)), {"hue"}),
+        (change(shape=SHAPE._replace(hue=SHAPE.hue + 1.01)), set()),
+    ],
+)
+def test_each_group_has_its_tolerance(other, disagrees):
+    agrees = compare_scenes([SCENE], [other]).agrees[0].tolist()
+    assert {g for g, same in zip(GROUPS, agrees, strict=True) if not same} == disagrees
+
+
+def test_a_wave_is_the_same_seen_from_behind():
+    turned = TEXTURE._replace(direction=TEXTURE.direction + 180, phase=-TEXTURE.phase)
+    assert compare_scenes([SCENE], [change(texture=turned)]).agrees.all()
+
+
+def test_labels_count_the_groups_that_agree():
+    parts = [
+        {},
+        {"angle": SCENE.nuisances.angle + 20},
+        {"angle": SCENE.nuisances.angle + 20, "shape": SHAPE._replace(x=SHAPE.x + 9)},
+        {"angle": SCENE.nuisances.angle + 20,
+         "shape": SHAPE._replace(x=SHAPE.x + 9, hue=(SHAPE.hue + 0.5) % 1)},
+    ]  # fmt: skip
+    others = [change(**one) for one in parts]
+    assert compare_scenes([SCENE] * 4, others).names() == ["copy", "copy", "grey", "novel"]
+
+
+def test_the_backgrounds_colour_is_taken_out():
+    pattern = torch.zeros(3, 64, 64)
+    pattern[:, 10:50, 12:40] = 40 * torch.rand(
+        3, 40, 28, generator=torch.Generator().manual_seed(0)
+    )
+    colours = torch.tensor([[70.0, 108.0, 210.0], [200.0, 62.0, 120.0]])
+    pictures = (colours[:, :, None, None] + pattern).round().to(torch.uint8)
+    one, other = reduce_pictures(pictures).int()
+    assert int((one - other).abs().max()) <= 1
+    assert int((one - 128).abs().max()) > 10
+
+
+def test_a_training_picture_is_its_own_copy():
+    training = draw_scene_set(
+        num_scenes=80, num_held_out=4, per_cell=1, multiplicities=(6,), seed=7, planting_seed=8
+    )
+    labels = label_by_distance(training.pictures, training)
+    assert labels.names() == ["copy"] * len(training.pictures)
+    assert torch.equal(labels.nearest, training.group)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return draw_scene_set(
+        num_scenes=2000, num_held_out=150, per_cell=4, multiplicities=(10,), seed=50,
+        planting_seed=51,
+    )  # fmt: skip
+
+
+def share_of_copies(pictures, training):
+    nearest = label_by_distance(pictures, training)
+    agreements = compare_nuisances(pictures, training.pictures[nearest.picture])
+    return [names.count("copy") / len(pictures) for names in (nearest.names(), agreements.names())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distortion", [name for name in DISTORTIONS if name != "the same pixels"])
+def test_distorted_planted_scenes_are_copies(training, distortion):
+    planted = torch.tensor([item.index for item in training.planted])
+    pictures = distort(training.pictures[torch.isin(training.group, planted)], distortion)
+    floor = 0.9 if distortion == "all of these" else 0.95
+    assert min(share_of_copies(pictures, training)) >= floor
+
+
+@pytest.mark.slow
+def test_templates_with_other_nouns_are_copies(training):
+    pictures = render_scenes(draw_other_nouns(training))
+    assert min(share_of_copies(pictures, training)) >= 0.95
+
+
+@pytest.mark.slow
+def test_content_alone_is_no_copy(training):
+    again = render_scenes(training.redraw_planted(seed=52))
+    held_out = render_scenes(list(training.held_out))
+    assert max(share_of_copies(again, training)) <= 0.02
+    assert max(share_of_copies(held_out, training)) <= 0.02
