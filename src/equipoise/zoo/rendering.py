@@ -68,7 +68,8 @@ def render_emoji(
         resample=Image.Resampling.BICUBIC,
     )
     fine = np.asarray(picture, dtype=np.float64)
-    blocks = fine.reshape(SIDE, OVERSAMPLING, SIDE, OVERSAMPLING, 4).mean(axis=(1, 3))
+    rows = fine[::2] + fine[1::2]
+    blocks = (rows[:, ::2] + rows[:, 1::2]) / OVERSAMPLING**2
     return Emoji(blocks[..., :3].transpose(2, 0, 1), blocks[..., 3] / 255)
 
 
