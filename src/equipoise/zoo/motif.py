@@ -121,6 +121,5 @@ def _build_block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequ
 @cache
 def _load_classifier() -> MotifClassifier:
     network = MotifClassifier()
-    weights = {name: value.float() for name, value in load_file(WEIGHTS).items()}
-    network.load_state_dict(weights, strict=False)
+    network.load_state_dict(load_file(WEIGHTS))  # half precision on disk, single in memory
     return network.eval().requires_grad_(False)
