@@ -12,7 +12,8 @@ def test_blur_is_scipys_gaussian(spread):
     expected = ndimage.gaussian_filter(
         PICTURES.double().numpy(), spread, axes=(2, 3), mode="nearest", radius=BLUR_RADIUS
     )
-    assert blur_pictures(PICTURES.double(), spread).numpy() == pytest.approx(expected, abs=1e-12)
+    blurred = blur_pictures(PICTURES.double(), spread).numpy()
+    assert abs(blurred - expected).max() < 1e-12
 
 
 def test_no_blur_changes_nothing():

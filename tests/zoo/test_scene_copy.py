@@ -75,7 +75,7 @@ def test_the_backgrounds_colour_is_taken_out():
 
 def test_a_training_picture_is_its_own_copy():
     training = draw_scene_set(
-        num_scenes=80, num_held_out=4, per_cell=1, multiplicities=(6,), seed=7, planting_seed=8
+        num_scenes=56, num_held_out=4, per_cell=1, multiplicities=(6,), seed=7, planting_seed=8
     )
     labels = label_by_distance(training.pictures, training)
     assert labels.names() == ["copy"] * len(training.pictures)
