@@ -218,3 +218,11 @@ def test_generalizing_refuses(clusters, arguments, message):
     setting = {"sigma": SIGMA, "weight_decay": DECAY, "rank": RANK} | arguments
     with pytest.raises(BadInputError, match=message):
         generalizing_weights(clusters, **setting)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e15])
+def test_weights_of_samples_of_any_size_are_finite(size):
+    """The fourth power of the norm would leave float32."""
+    X = (size * simplex(4, radius=1.0)).float()
+    W = memorizing_weights(X, sigma=0.0, weight_decay=0.0, num_units=4).W
+    torch.testing.assert_close(W.norm(dim=0), torch.ones(4))

@@ -80,6 +80,8 @@ def test_the_printed_bound_falls_below_the_loss_it_should_bound():
     [
         (lambda m: limit_shrinkage(m, 0, sigma=1.0, weight_decay=9.0, rank=2), "Lower weight"),
         (lambda m: limit_shrinkage(m, 0, sigma=-1.0, weight_decay=0.0, rank=2), "sigma=-1"),
+        (lambda m: limit_shrinkage(m, 2, sigma=1.0, weight_decay=0.0, rank=2), "mode=2"),
+        (lambda m: limit_shrinkage(m, -1, sigma=1.0, weight_decay=0.0, rank=2), "mode=-1"),
         (lambda m: expected_loss(m, sigma=1.0, rank=0), "from 1 to 6"),
         (lambda m: expected_loss(m, sigma=1.0, rank=7), "from 1 to 6"),
         (lambda m: loss_bound(m, sigma=1.0, rank=2, num_samples=0, constant=1.0), "num_samples=0"),

@@ -85,14 +85,24 @@ def test_a_slope_that_is_not_a_number_is_an_error():
         measure_jacobian(Broken(), torch.ones(4), sigma=1.0, count=1)
 
 
+def test_where_no_unit_is_active_there_is_nothing_to_measure():
+    w = draw(12, 1, seed=0)
+    denoiser = ReluDaeDenoiser(build_relu_dae(w), (12,), 1.0)
+    with pytest.raises(BadInputError, match="it is zero"):
+        measure_jacobian(denoiser, -w[:, 0], sigma=0.3, count=2)
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
         ({"x": draw(1, 12, seed=0)}, BadInputError, "without batch axis"),
         ({"reference": draw(11, seed=0)}, BadInputError, "reference of shape"),
         ({"reference": torch.zeros(12).double()}, BadInputError, "no direction"),
-        ({"count": 0}, BadInputError, "Pass 1 to 11"),
-        ({"count": 12}, BadInputError, "Pass 1 to 11"),
+        ({"reference": torch.full((12,), torch.nan).double()}, NonFiniteError, "in reference"),
+        ({"sigma": -1.0}, BadInputError, "sigma=-1"),
+        ({"sigma": torch.nan}, BadInputError, "sigma=nan"),
+        ({"count": 0}, BadInputError, "below the number of values"),
+        ({"count": 12}, BadInputError, "below the number of values"),
         ({"x": torch.full((12,), torch.nan).double()}, NonFiniteError, "finite sample"),
     ],
 )

@@ -52,6 +52,14 @@ def test_every_sample_has_its_own_noise_level():
     torch.testing.assert_close(mixture.denoise(x, sigma), torch.cat(alone))
 
 
+def test_without_noise_a_density_is_needed():
+    mixture, x = GaussianMixture(*parts()), draw(2, 4, seed=2)
+    with pytest.raises(BadInputError, match="singular covariance"):
+        mixture.denoise(x, torch.zeros(2).double())
+    regular = GaussianMixture(mixture.weights[:1] * 2, mixture.means[:1], mixture.covariances[:1])
+    torch.testing.assert_close(regular.denoise(x, torch.zeros(2).double()), x)
+
+
 def test_samples_have_the_moments_of_their_mode():
     mixture = GaussianMixture(*parts())
     clusters = mixture.sample_clusters([60_000, 0, 60_000], torch.Generator().manual_seed(4))

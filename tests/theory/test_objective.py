@@ -98,7 +98,11 @@ def test_draws_average_to_the_exact_loss():
     assert abs(drawn.mean() - expected) < 4 * drawn.std() / len(drawn) ** 0.5
 
 
-@pytest.mark.parametrize("loss", [relu_loss, empirical_loss])
+def draw_loss(dae, X, **level):
+    return sampled_loss(dae, X, torch.Generator(), **level)
+
+
+@pytest.mark.parametrize("loss", [relu_loss, empirical_loss, draw_loss])
 @pytest.mark.parametrize(
     ("X", "level", "error"),
     [
@@ -106,9 +110,10 @@ def test_draws_average_to_the_exact_loss():
         (draw(3, 5, seed=0), {"sigma": -1.0}, BadInputError),
         (draw(3, 5, seed=0), {"weight_decay": math.inf}, BadInputError),
         (draw(0, 5, seed=0), {}, BadInputError),
+        (draw(3, 5, seed=0).float(), {}, BadInputError),
         (torch.full((2, 5), math.nan).double(), {}, NonFiniteError),
     ],
-    ids=["dim", "sigma", "decay", "empty", "not a number"],
+    ids=["dim", "sigma", "decay", "empty", "type", "not a number"],
 )
 def test_wrong_input_is_refused(loss, X, level, error):
     with pytest.raises(error):

@@ -91,3 +91,9 @@ def test_the_denoiser_ignores_sigma_and_keeps_the_input_type():
 def test_a_denoiser_that_cannot_work_is_refused(shape, data_std, message):
     with pytest.raises(BadInputError, match=message):
         ReluDaeDenoiser(small_dae(), shape, data_std)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 3)], ids=["other units", "transposed"])
+def test_both_weights_are_of_one_shape(shape):
+    with pytest.raises(BadInputError, match="of one shape"):
+        build_relu_dae(draw(3, 4, seed=0), draw(*shape, seed=0))

@@ -10,6 +10,7 @@ from equipoise.theory.requirement import (
     check_level,
     check_nonzero,
     check_samples,
+    check_width,
 )
 
 GOOD = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -30,6 +31,8 @@ def test_what_is_right_passes():
         (GOOD.long(), "convert whole numbers"),
         (GOOD[:0], "holds no sample"),
         (GOOD[:, :0], "holds no sample"),
+        (GOOD.numpy(), "is of ndarray.*torch.as_tensor"),
+        (GOOD.tolist(), "is of list"),
     ],
 )
 def test_no_matrix_of_samples(X, message):
@@ -37,7 +40,7 @@ def test_no_matrix_of_samples(X, message):
         check_samples(X)
 
 
-@pytest.mark.parametrize("value", [nan, inf, -inf])
+@pytest.mark.parametrize("value", [nan, inf, -inf, 1e30])
 def test_the_first_sample_that_is_not_finite_is_named(value):
     X = GOOD.clone()
     X[1, 0] = X[2, 1] = value
@@ -48,10 +51,17 @@ def test_the_first_sample_that_is_not_finite_is_named(value):
 def test_clusters_are_named_and_fit_each_other():
     with pytest.raises(BadInputError, match="One or more"):
         check_clusters([])
-    with pytest.raises(BadInputError, match="same dim"):
-        check_clusters([GOOD, GOOD[:, :1]])
+    for other in (GOOD[:, :1], GOOD.double()):
+        with pytest.raises(BadInputError, match="same dim and type"):
+            check_clusters([GOOD, other])
     with pytest.raises(BadInputError, match="Cluster 1"):
         check_clusters([GOOD, GOOD[:0]])
+
+
+def test_samples_fit_the_network():
+    check_width(GOOD, 2)
+    with pytest.raises(BadInputError, match="2 values, the network takes 3"):
+        check_width(GOOD, 3)
 
 
 def test_zero_and_equal_samples_are_named():

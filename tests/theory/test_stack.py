@@ -39,8 +39,9 @@ def test_each_sample_is_denoised_at_its_own_level():
 def test_a_level_that_the_stack_does_not_have_is_refused():
     stack = build_stack()
     assert stack.snap(0.9) == 0.5
-    with pytest.raises(BadInputError, match=r"no network for sigma=0\.9"):
-        stack.denoise(draw(1, 4, seed=0), torch.tensor([0.9]).double())
+    for level in (0.9, torch.nan):
+        with pytest.raises(BadInputError, match=f"no network for sigma={level}"):
+            stack.denoise(draw(1, 4, seed=0), torch.tensor([level]).double())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,10 @@ def test_levels_and_networks_must_fit(sigmas, count):
         DaeStack(sigmas, daes, 1.0)
 
 
-@pytest.mark.parametrize(("high", "low", "count"), [(1.0, 2.0, 5), (1.0, 0.0, 5), (2.0, 1.0, 1)])
+@pytest.mark.parametrize(
+    ("high", "low", "count"),
+    [(1.0, 2.0, 5), (1.0, 0.0, 5), (2.0, 1.0, 1), (torch.inf, 1.0, 5)],
+)
 def test_levels_out_of_order_are_refused(high, low, count):
     with pytest.raises(BadInputError, match="noise levels"):
         space_sigmas(high, low, count=count)
@@ -65,6 +69,12 @@ def test_steps_are_the_closed_form_for_one_training_sample():
     assert len(seen) == 3
     for x, sigma in zip(seen, (2.0, 0.5, 0.0), strict=True):
         torch.testing.assert_close(x, X + sigma / 4.0 * (4.0 * noise - X))
+
+
+@pytest.mark.parametrize("sigmas", [(), (1.0, 2.0), (1.0, 0.0), (torch.nan,), (torch.inf, 1.0)])
+def test_sampling_needs_levels_that_descend(sigmas):
+    with pytest.raises(BadInputError, match="noise levels"):
+        next(sample_ddim(build_stack(), draw(1, 4, seed=0), sigmas))
 
 
 def test_gradients_are_left_alone_between_steps():
@@ -89,6 +99,8 @@ def test_nearest_by_angle():
         (torch.ones(1, 2), torch.zeros(1, 2), BadInputError),
         (torch.ones(0, 2), torch.ones(1, 2), BadInputError),
         (torch.full((1, 2), torch.nan), torch.ones(1, 2), NonFiniteError),
+        (torch.ones(1, 2), torch.ones(1, 3), BadInputError),
+        (torch.ones(1, 2), torch.ones(1, 2).double(), BadInputError),
     ],
 )
 def test_what_has_no_angle_is_refused(samples, training, error):

@@ -38,7 +38,7 @@ def test_every_optimizer_lowers_the_loss(optimizer):
     X, dae = draw(6, 5, seed=1), start()
     trained = fit_relu_dae(
         train_relu_dae(
-            dae, X, steps=150, rate=0.01, optimizer=optimizer, objective="fixed", **LEVEL
+            dae, X, steps=40, rate=0.01, optimizer=optimizer, objective="fixed", **LEVEL
         )
     )
     with torch.no_grad():
@@ -105,6 +105,8 @@ def test_a_training_that_diverges_is_an_error():
         (draw(6, 5, seed=1), {"optimizer": "lion"}, "Known: sgd"),
         (draw(6, 5, seed=1), {"objective": "mse"}, "Known: sampled"),
         (draw(6, 5, seed=1), {"sigma": math.nan}, "sigma=nan"),
+        (draw(6, 5, seed=1), {"rate": 0.0}, "rate=0"),
+        (draw(6, 5, seed=1), {"rate": math.nan}, "rate=nan"),
         (draw(0, 5, seed=1), {}, "no sample"),
     ],
 )
@@ -112,3 +114,11 @@ def test_wrong_input_is_refused_at_the_first_step(X, changed, message):
     states = train_relu_dae(start(), X, **({"steps": 2} | LEVEL | changed))
     with pytest.raises(BadInputError, match=message):
         next(states)
+
+
+@pytest.mark.parametrize(
+    ("dim", "num_units", "scale"), [(0, 3, 0.1), (3, 0, 0.1), (3, 3, 0.0), (3, 3, math.nan)]
+)
+def test_random_weights_need_a_size_and_a_scale(dim, num_units, scale):
+    with pytest.raises(BadInputError, match="build_random_dae"):
+        build_random_dae(dim, num_units, scale=scale, seed=0)

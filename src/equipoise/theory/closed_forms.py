@@ -95,8 +95,8 @@ def memorizing_weights(
         )
     energy = X.square().sum(1)
     _check_eigenvalues(energy, n * weight_decay, "a sample's ||x||^2")
-    # Eq. 9
-    r = ((energy - n * weight_decay) / (energy**2 + sigma**2 * energy)).sqrt()
+    # Eq. 9, divided by ||x_i||^2 in numerator and denominator: no fourth power to overflow
+    r = ((1 - n * weight_decay / energy) / (energy + sigma**2)).sqrt()
     W = torch.cat([(r[:, None] * X).T, X.new_zeros(X.shape[1], num_units - n)], dim=1)
     return ClosedFormWeights(W, (W[:, :n].T @ X.T > 0).to(X.dtype))
 

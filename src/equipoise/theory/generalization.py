@@ -59,9 +59,15 @@ def limit_shrinkage(
     """Return the limit of `W_k W_k^T` for one mode (Cor. 3.3).
 
     Raises:
-        BadInputError: if a kept eigenvalue of `S_k` is not above `lambda / rho_k`.
+        BadInputError: if there is no such mode, or a kept eigenvalue of `S_k` is not above
+            `lambda / rho_k`.
     """
     check_level(sigma, weight_decay)
+    if not 0 <= mode < len(mixture.weights):
+        raise BadInputError(
+            f"limit_shrinkage got mode={mode} of a mixture of {len(mixture.weights)}. Pass 0 to "
+            f"{len(mixture.weights) - 1}."
+        )
     eig, U = _eigenpairs(mixture, mode, rank)
     threshold = weight_decay / float(mixture.weights[mode])
     if not float(eig[rank - 1]) > threshold:
@@ -110,11 +116,14 @@ def loss_bound(
         rank: `p_k`.
         num_samples: `n`, of which mode k has `rho_k n`.
         constant: `C_k`, not negative.
+
+    Raises:
+        BadInputError: for no sample, a negative constant, or what `expected_loss` refuses.
     """
-    if num_samples < 1 or constant < 0:
+    if num_samples < 1 or not 0 <= constant < inf:
         raise BadInputError(
             f"loss_bound got num_samples={num_samples} and constant={constant}. Pass 1 or more "
-            "samples, and a constant that is not negative."
+            "samples, and a finite constant that is not negative."
         )
     parts = expected_loss(mixture, sigma=sigma, rank=rank)
     modes = len(mixture.weights)  # sum_k rho_k C p / (sigma^2 rho_k n)

@@ -17,7 +17,7 @@ References:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -72,25 +72,25 @@ def measure_jacobian(
         reference: What the top vector is compared with, in the shape of a sample; None: `x`.
 
     Raises:
-        BadInputError: for another shape or count, or a reference of zero.
-        NonFiniteError: when `x` or the Jacobian holds NaN or infinity.
+        BadInputError: for another shape, level or count, a reference of zero, or a
+            Jacobian of zero.
+        NonFiniteError: when `x`, the reference or the Jacobian holds NaN or infinity.
     """
-    dim = prod(denoiser.sample_shape)
     reference = x if reference is None else reference
     for name, given in (("x", x), ("reference", reference)):
-        if tuple(given.shape) != tuple(denoiser.sample_shape):
-            raise BadInputError(
-                f"measure_jacobian got {name} of shape {tuple(given.shape)}. A sample of this "
-                f"model has shape {tuple(denoiser.sample_shape)}; pass one, without batch axis."
-            )
-    if not 1 <= count < dim:
-        raise BadInputError(
-            f"measure_jacobian got count={count} for samples of {dim} values. Pass 1 to {dim - 1}."
-        )
-    if not bool(torch.isfinite(x).all()):
-        raise NonFiniteError("measure_jacobian got NaN or infinity in x; pass a finite sample.")
+        _check_sample(denoiser, given, name)
     if not bool(reference.abs().sum() > 0):
         raise BadInputError("measure_jacobian got a reference of zero, which has no direction.")
+    dim = prod(denoiser.sample_shape)
+    if not 1 <= count < dim:
+        raise BadInputError(
+            f"measure_jacobian got count={count} for samples of {dim} values. It must be 1 or "
+            "more, and below the number of values."
+        )
+    if not 0 <= sigma < inf:
+        raise BadInputError(
+            f"measure_jacobian got sigma={sigma}. Pass a finite noise level that is not negative."
+        )
     values, vector = _run_lanczos(denoiser, x, sigma, count)
     top = torch.from_numpy(vector).to(x).reshape(x.shape)
     cosine = float((top * reference).sum() / (top.norm() * reference.norm()))
@@ -99,21 +99,27 @@ def measure_jacobian(
     )
 
 
+def _check_sample(denoiser: Denoiser, x: Float[Tensor, "..."], name: str) -> None:
+    if tuple(x.shape) != tuple(denoiser.sample_shape):
+        raise BadInputError(
+            f"measure_jacobian got {name} of shape {tuple(x.shape)}. A sample of this model has "
+            f"shape {tuple(denoiser.sample_shape)}; pass one, without batch axis."
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise NonFiniteError(
+            f"measure_jacobian got NaN or infinity in {name}; pass a finite sample."
+        )
+
+
 def _run_lanczos(
     denoiser: Denoiser, x: Float[Tensor, "..."], sigma: float, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values, descending, and the right singular vector of the first."""
-    from scipy.sparse.linalg import LinearOperator, svds
+    from scipy.sparse.linalg import ArpackError, LinearOperator, svds
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    level = x.new_full((1,), sigma)
-
-    def denoise(point: Tensor) -> Tensor:
-        return denoiser.denoise(point[None], level, denoiser.null_condition(1))[0]
-
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention differentiate once only
-        pull = torch.func.vjp(denoise, x)[1]
-        push = torch.func.vjp(lambda u: pull(u)[0], torch.zeros_like(x))[1]
+        pull, push = _linearize(denoiser, x, sigma)
 
         def apply(function: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
             def matvec(vector: np.ndarray) -> np.ndarray:
@@ -125,15 +131,41 @@ def _run_lanczos(
         build: Any = LinearOperator  # SciPy's types know the class, not that it is a factory
         J = build(
             (x.numel(), x.numel()),
-            matvec=apply(lambda v: push(v)[0]),
-            rmatvec=apply(lambda u: pull(u)[0]),
+            matvec=apply(push),
+            rmatvec=apply(pull),
             dtype=np.float64,
         )
         start = np.random.default_rng(0).standard_normal(x.numel())  # a call can be repeated
-        decomposition: Any = svds(J, k=count, v0=start, solver="arpack")
+        try:
+            decomposition: Any = svds(J, k=count, v0=start, solver="arpack")
+        except ArpackError as error:  # J applied to any vector is zero
+            raise BadInputError(
+                f"The Jacobian at this sample has no singular vectors ({error}): it is zero, as "
+                "where no unit of a ReLU-DAE is active. Take another sample."
+            ) from error
     _, values, rows = decomposition
     order = np.argsort(-values)
     return values[order].copy(), rows[order[0]].copy()
+
+
+def _linearize(
+    denoiser: Denoiser, x: Float[Tensor, "..."], sigma: float
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Return the maps `u -> J^T u` and `v -> J v` at `x`."""
+    point = x.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        level = point.new_full((1,), sigma)
+        x0_hat = denoiser.denoise(point[None], level, denoiser.null_condition(1))[0]
+        u0 = torch.zeros_like(x0_hat, requires_grad=True)
+        (pulled,) = torch.autograd.grad(x0_hat, point, u0, create_graph=True)
+
+    def pull(u: Tensor) -> Tensor:
+        return torch.autograd.grad(x0_hat, point, u, retain_graph=True)[0]
+
+    def push(v: Tensor) -> Tensor:
+        return torch.autograd.grad(pulled, u0, v, retain_graph=True)[0]
+
+    return pull, push
 
 
 def _flatten(tensor: Tensor) -> np.ndarray:

@@ -103,11 +103,21 @@ class GaussianMixture:
         sigma: Float[Tensor, " batch"],
         cond: Tensor | None = None,
     ) -> Float[Tensor, "batch dim"]:
-        """Return `E[x0 | x]`, through the eigenvectors of each covariance."""
+        """Return `E[x0 | x]`, through the eigenvectors of each covariance.
+
+        Raises:
+            BadInputError: at noise level 0, if a covariance is singular: no density is left.
+        """
         eigenvalues, vectors = torch.linalg.eigh(self.covariances)  # mode dim; mode dim dim
+        eigenvalues = eigenvalues.clamp_min(0)  # rounding
         centred = x[None] - self.means[:, None]  # mode batch dim
         coordinates = centred @ vectors
         total = eigenvalues[:, None] + sigma[None, :, None] ** 2
+        if not bool((total > 0).all()):
+            raise BadInputError(
+                f"A mixture with a singular covariance got a noise level of {float(sigma.min())}. "
+                "It has a density with noise only; pass a positive sigma."
+            )
         log_density = -0.5 * (coordinates**2 / total + total.log()).sum(-1)  # mode batch
         w = torch.softmax(self.weights.log()[:, None] + log_density, dim=0)
         shrunk = coordinates * (eigenvalues[:, None] / total)

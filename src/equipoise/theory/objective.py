@@ -32,7 +32,7 @@ from torch import Tensor
 
 from equipoise.errors import BadInputError
 from equipoise.theory.relu_dae import ReluDae
-from equipoise.theory.requirement import check_level, check_samples
+from equipoise.theory.requirement import check_level, check_width
 
 NODES = 24
 """Nodes of the Gauss-Legendre rule of `relu_loss`."""
@@ -103,6 +103,7 @@ def sampled_loss(
     weight_decay: float,
 ) -> Float[Tensor, ""]:
     """Estimate Eq. 6 with one draw of the noise a sample; not biased."""
+    _check(dae, X, sigma, weight_decay)
     eps = torch.randn(X.shape, generator=generator, dtype=X.dtype)
     error = (dae(X + sigma * eps) - X).square().sum(1)
     return error.mean() + _decay(dae, weight_decay)
@@ -154,9 +155,9 @@ def _decay(dae: ReluDae, weight_decay: float) -> Float[Tensor, ""]:
 
 def _check(dae: ReluDae, X: Tensor, sigma: float, weight_decay: float) -> None:
     check_level(sigma, weight_decay)
-    check_samples(X)
-    if X.shape[1] != dae.W1.shape[0]:
+    check_width(X, len(dae.W1))
+    if X.dtype != dae.W1.dtype:
         raise BadInputError(
-            f"The samples have {X.shape[1]} values, the network takes {dae.W1.shape[0]}. They "
-            "must be equal; pass samples of the network's dim."
+            f"The samples are of type {X.dtype}, the weights of {dae.W1.dtype}. They must be of "
+            "one type; convert the samples, or the network by dae.double()."
         )

@@ -54,7 +54,7 @@ class ReluDae(nn.Module):
 
 
 def build_relu_dae(
-    W1: Float[Tensor, "dim unit"], W2: Float[Tensor, "dim unit"] | None = None
+    W1: Float[Tensor, "dim unit"], W2: Float[Tensor, "_ _"] | None = None
 ) -> ReluDae:
     """Build a ReLU-DAE that holds copies of given weights.
 
@@ -62,7 +62,15 @@ def build_relu_dae(
         W1: Encoder weights, one unit a column; sets dtype and device.
         W2: Decoder weights; None means `W2 = W1`, as in Theorem 3.1. Copied, so not tied in
             a later training.
+
+    Raises:
+        BadInputError: if they are of different shape.
     """
+    if W2 is not None and W2.shape != W1.shape:
+        raise BadInputError(
+            f"build_relu_dae got W1 of shape {tuple(W1.shape)} and W2 of {tuple(W2.shape)}. Both "
+            "are of one shape, (dim, unit)."
+        )
     dae = ReluDae(*W1.shape).to(W1)
     with torch.no_grad():
         dae.encoder.weight.copy_(W1.T)

@@ -13,45 +13,62 @@ from torch import Tensor
 from equipoise.errors import BadInputError, NonFiniteError
 
 
-def check_samples(X: Tensor, *, what: str = "X") -> None:
+def check_samples(X: object, *, what: str = "X") -> None:
     """Refuse what is no matrix of finite floating-point samples, one a row.
 
     Raises:
         BadInputError: for another shape or type, or no sample at all.
         NonFiniteError: for NaN or infinity.
     """
-    if X.ndim != 2 or not X.is_floating_point():
+    if not isinstance(X, Tensor) or X.ndim != 2 or not X.is_floating_point():
+        given = f"{tuple(X.shape)}, {X.dtype}" if isinstance(X, Tensor) else type(X).__name__
         raise BadInputError(
-            f"{what} has shape {tuple(X.shape)} and type {X.dtype}. Samples are the rows of a "
-            "floating-point matrix (case, dim); flatten images, and convert whole numbers."
+            f"{what} is of {given}. Samples are the rows of a floating-point tensor (case, dim); "
+            "flatten images, convert whole numbers, and wrap arrays by torch.as_tensor."
         )
     if 0 in X.shape:
         raise BadInputError(
             f"{what} has shape {tuple(X.shape)}: it holds no sample. Pass one or more."
         )
-    if not bool(torch.isfinite(X).all()):
-        bad = (~torch.isfinite(X)).any(1).nonzero().flatten().tolist()
+    finite = torch.isfinite(X.square().sum(1))
+    if not bool(finite.all()):
+        bad = (~finite).nonzero().flatten().tolist()
         raise NonFiniteError(
-            f"{what} holds NaN or infinity in {len(bad)} sample(s), the first is {bad[0]}. Every "
-            "value must be finite; leave those samples out."
+            f"{what} holds NaN, infinity or a norm beyond {X.dtype} in {len(bad)} sample(s), the "
+            f"first is {bad[0]}. Every squared norm must be finite; leave those samples out."
         )
 
 
 def check_clusters(clusters: Sequence[Tensor]) -> None:
-    """Refuse clusters that are empty, not finite, or of different dim.
+    """Refuse clusters that are empty, not finite, or of different dim or type.
 
     Raises:
-        BadInputError: for no cluster, an empty one, or differing dims.
+        BadInputError: for no cluster, an empty one, or differing dims or types.
         NonFiniteError: for NaN or infinity.
     """
-    shapes = [tuple(X_k.shape) for X_k in clusters]
-    if not shapes or len({shape[1:] for shape in shapes}) > 1:
-        raise BadInputError(
-            f"The clusters have shapes {shapes}. One or more are needed, all of the same dim; "
-            "pass one (case, dim) tensor a cluster."
-        )
     for k, X_k in enumerate(clusters):
         check_samples(X_k, what=f"Cluster {k}")
+    if len({(X_k.shape[1], X_k.dtype) for X_k in clusters}) != 1:
+        shapes = [(*X_k.shape, str(X_k.dtype)) for X_k in clusters]
+        raise BadInputError(
+            f"The clusters have shapes and types {shapes}. One or more are needed, all of the "
+            "same dim and type; pass one (case, dim) tensor a cluster."
+        )
+
+
+def check_width(X: Tensor, dim: int) -> None:
+    """Refuse samples that do not fit a network.
+
+    Raises:
+        BadInputError: for samples of another dim, and what `check_samples` refuses.
+        NonFiniteError: for NaN or infinity.
+    """
+    check_samples(X)
+    if X.shape[1] != dim:
+        raise BadInputError(
+            f"The samples have {X.shape[1]} values, the network takes {dim}. They must be equal; "
+            "pass samples of the network's dim."
+        )
 
 
 def check_nonzero(X: Tensor, *, what: str) -> None:

@@ -16,6 +16,7 @@ References:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 import torch
 from jaxtyping import Float, Int
@@ -50,9 +51,8 @@ class DaeStack:
     default_sites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        falling = all(high > low for high, low in pairwise([*self.sigmas, 0.0]))
         dims = {dae.W1.shape[0] for dae in self.daes}
-        if not falling or len(self.daes) != len(self.sigmas) or len(dims) != 1:
+        if not _descend(self.sigmas) or len(self.daes) != len(self.sigmas) or len(dims) != 1:
             raise BadInputError(
                 f"A stack got {len(self.daes)} networks of dims {sorted(dims)} for the noise "
                 f"levels {self.sigmas}. Pass one network a level, all of one dim, and positive "
@@ -88,7 +88,7 @@ class DaeStack:
         x0_hat = torch.empty_like(x)
         for level in sigma.unique().tolist():
             snapped = self.snap(level)
-            if abs(level - snapped) > TOLERANCE * snapped:
+            if not abs(level - snapped) <= TOLERANCE * snapped:  # so that NaN is refused
                 raise BadInputError(
                     f"The stack has no network for sigma={level:.5g}. Its levels are "
                     f"{', '.join(f'{s:.4g}' for s in self.sigmas)}; `snap` names the nearest."
@@ -120,10 +120,10 @@ def space_sigmas(sigma_max: float, sigma_min: float, *, count: int) -> tuple[flo
     Raises:
         BadInputError: for levels out of order, or fewer than two.
     """
-    if count < 2 or not 0 < sigma_min < sigma_max:
+    if count < 2 or not 0 < sigma_min < sigma_max < inf:
         raise BadInputError(
             f"Cannot space {count} noise levels from {sigma_max} to {sigma_min}: at least 2 "
-            "levels and 0 < sigma_min < sigma_max are needed."
+            "levels and 0 < sigma_min < sigma_max, finite, are needed."
         )
     ratio = (sigma_min / sigma_max) ** (1 / (count - 1))
     return tuple(sigma_max * ratio**step for step in range(count))
@@ -137,8 +137,16 @@ def sample_ddim(
     Args:
         denoiser: The model; a `DaeStack`, or any other.
         noise: Standard normal noise.
-        sigmas: Descending noise levels in data units; the step to 0 is added.
+        sigmas: Descending noise levels in data units, positive; the step to 0 is added.
+
+    Raises:
+        BadInputError: for no level, or levels out of order; when the first step is asked for.
     """
+    if not len(sigmas) or not _descend(sigmas):
+        raise BadInputError(
+            f"DDIM got the noise levels {tuple(sigmas)}. One or more are needed, positive, finite "
+            "and descending, without the last 0; see space_sigmas."
+        )
     x = noise * sigmas[0]
     cond = denoiser.null_condition(len(noise))
     for sigma, sigma_next in pairwise([*sigmas, 0.0]):
@@ -160,17 +168,23 @@ class Nearest:
 
 
 def measure_nearest(
-    samples: Float[Tensor, "case dim"], training: Float[Tensor, "other dim"]
+    samples: Float[Tensor, "case dim"], training: Float[Tensor, "other _"]
 ) -> Nearest:
     """Find the nearest training sample of each sample, by angle.
 
     Raises:
-        BadInputError: when samples or training samples are no matrix, or one is zero.
+        BadInputError: when samples or training samples are no matrix, they do not fit each
+            other, or one is zero.
         NonFiniteError: for NaN or infinity.
     """
     for what, X in (("Sample", samples), ("Training sample", training)):
         check_samples(X, what=f"The matrix of {what.lower()}s")
         check_nonzero(X, what=what)
+    if (samples.shape[1], samples.dtype) != (training.shape[1], training.dtype):
+        raise BadInputError(
+            f"The samples have {samples.shape[1]} values of type {samples.dtype}, the training "
+            f"samples {training.shape[1]} of {training.dtype}. Bring both to one dim and type."
+        )
     own, other = normalize(samples, dim=1), normalize(training, dim=1)
     cosine, index = (own @ other.T).max(1)
     # sine by the residual, which keeps its digits where the cosine is nearly 1
@@ -178,3 +192,8 @@ def measure_nearest(
     chosen = training[index]
     distance = (samples - chosen).norm(dim=1) / chosen.norm(dim=1)
     return Nearest(index, torch.where(cosine > 0, residual, 1.0), distance)
+
+
+def _descend(sigmas: Sequence[float]) -> bool:
+    """Say whether noise levels are finite, descending and positive."""
+    return all(high > low for high, low in pairwise([inf, *sigmas, 0.0]))

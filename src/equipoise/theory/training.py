@@ -13,6 +13,7 @@ dtype=torch.float64)`, or `dae.double()`.
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,7 @@ from torch import Tensor
 from equipoise.errors import BadInputError, NonFiniteError
 from equipoise.theory.objective import empirical_loss, relu_loss, sampled_loss
 from equipoise.theory.relu_dae import ReluDae, build_relu_dae
-from equipoise.theory.requirement import check_level, check_samples
+from equipoise.theory.requirement import check_level, check_width
 
 OPTIMIZERS: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
     "sgd": lambda weights, rate: torch.optim.SGD(weights, lr=rate),
@@ -49,7 +50,16 @@ class TrainingState:
 def build_random_dae(
     dim: int, num_units: int, *, scale: float, seed: int, dtype: torch.dtype = torch.float32
 ) -> ReluDae:
-    """Build a ReLU-DAE with independent normal weights of standard deviation `scale`."""
+    """Build a ReLU-DAE with independent normal weights of standard deviation `scale`.
+
+    Raises:
+        BadInputError: for no dim, no unit, or a scale that is not finite and positive.
+    """
+    if dim < 1 or num_units < 1 or not 0 < scale < inf:
+        raise BadInputError(
+            f"build_random_dae got dim={dim}, num_units={num_units}, scale={scale}. Pass 1 or "
+            "more of each, and a positive, finite scale."
+        )
     generator = torch.Generator().manual_seed(seed)
     W1, W2 = scale * torch.randn((2, dim, num_units), generator=generator, dtype=dtype)
     return build_relu_dae(W1, W2)
@@ -83,11 +93,11 @@ def train_relu_dae(
         seed: Seed of noise and batches.
 
     Raises:
-        BadInputError: for an unknown name, a wrong level or samples of another dim; when the
-            first state is asked for.
+        BadInputError: for an unknown name, a wrong level, number or rate, or samples of another
+            dim; when the first state is asked for.
         NonFiniteError: when the loss is NaN or infinite: the rate is too high.
     """
-    _check(dae, X, sigma, weight_decay, steps, optimizer, objective, batch)
+    _check(dae, X, sigma, weight_decay, steps, rate, optimizer, objective, batch)
     dae = copy.deepcopy(dae).requires_grad_(True)
     X = X.to(dae.W1.dtype)
     generator = torch.Generator().manual_seed(seed)
@@ -136,15 +146,10 @@ def _finite(loss: Float[Tensor, ""], step: int) -> float:
 
 def _check(
     dae: ReluDae, X: Tensor, sigma: float, weight_decay: float, steps: int,
-    optimizer: str, objective: str, batch: int | None,
+    rate: float, optimizer: str, objective: str, batch: int | None,
 ) -> None:  # fmt: skip
     check_level(sigma, weight_decay)
-    check_samples(X)
-    if X.shape[1] != dae.W1.shape[0]:
-        raise BadInputError(
-            f"The samples have {X.shape[1]} values, the network takes {dae.W1.shape[0]}. They "
-            "must be equal; pass samples of the network's dim."
-        )
+    check_width(X, len(dae.W1))
     for name, value, allowed in (
         ("optimizer", optimizer, OPTIMIZERS), ("objective", objective, OBJECTIVES)
     ):  # fmt: skip
@@ -155,3 +160,5 @@ def _check(
     for name, count in (("steps", steps), ("batch", 1 if batch is None else batch)):
         if count < 1:
             raise BadInputError(f"The training got {name}={count}. Pass 1 or more.")
+    if not 0 < rate < inf:
+        raise BadInputError(f"The training got rate={rate}. Pass a positive, finite rate.")

@@ -3,6 +3,7 @@ r"""Claims about the minimizer itself: Theorem 3.1, Eq. 8 and Definition 3.1."""
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -80,7 +81,7 @@ def measure_curvature(case: Solution) -> float:
         decay = case.weight_decay * weights.square().sum()
         return error + case.sigma**2 * A.square().sum((1, 2)).mean() + decay
 
-    H = torch.func.hessian(loss)(torch.stack([case.W, case.W]).flatten())
+    H: Any = torch.autograd.functional.hessian(loss, torch.stack([case.W, case.W]).flatten())
     eigenvalues = torch.linalg.eigvalsh(H)
     return float(eigenvalues[0] / eigenvalues[-1])
 
@@ -169,7 +170,7 @@ def measure_separation(case: Separation) -> float:
 
 def _minimize(loss, weights: list[Tensor]) -> float:  # noqa: ANN001 - a closure over them
     optimizer = torch.optim.LBFGS(
-        weights, max_iter=2000, tolerance_grad=1e-12, tolerance_change=1e-15, history_size=20,
+        weights, max_iter=2000, tolerance_grad=1e-9, tolerance_change=1e-11, history_size=20,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
 

@@ -107,7 +107,7 @@ CLAIMS = (
     Claim(
         "Jacobian at a generalized sample", "App. B.3, spectrum",
         "Effective rank over 20 singular values at ten fresh samples, over that at the "
-        "duplicates, in one trained network; medians. A mode has 13 directions, a duplicate one.",
+        "duplicates, in one trained network; medians. A mode has 9 directions, a duplicate one.",
         3.0, build_contrast, measure_decay, at_least=True,
     ),
 )  # fmt: skip
