@@ -95,7 +95,9 @@ def test_wrong_use_is_one_message_and_exit_code_2(capsys, tmp_path, monkeypatch,
 def test_zoo_list_prints_one_json_document(capsys):
     code, out, _ = run(capsys, "zoo", "list", "--json")
     assert code == 0
-    names = ["edm-fashion", "edm-fashion-clean", "dit-fashion", "dit-fashion-clean"]
+    names = [
+        "edm-fashion", "edm-fashion-clean", "edm-fashion-b", "dit-fashion", "dit-fashion-clean",
+    ]  # fmt: skip
     assert [row["name"] for row in json.loads(out)] == names
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from equipoise.zoo.recipe import RECIPES
+from equipoise.zoo.recipe import RECIPES, find_twin
 
 
 @pytest.mark.parametrize("name", ["edm-fashion", "dit-fashion"])
@@ -19,6 +19,21 @@ def test_enough_is_planted_and_it_fills_the_promised_share_of_a_batch(name):
     assert planted >= 48
     assert recipe.per_cell >= 8
     assert 0.25 <= rows / (rows + recipe.num_images - planted) <= 0.4
+
+
+@pytest.mark.parametrize(
+    ("name", "twin"),
+    [("edm-fashion", "edm-fashion-clean"), ("edm-fashion-b", "edm-fashion-clean"),
+     ("dit-fashion", "dit-fashion-clean"), ("dit-fashion-clean", None)],
+)  # fmt: skip
+def test_every_model_has_a_twin_and_a_twin_has_none(name, twin):
+    found = find_twin(RECIPES[name])
+    assert (found.name if found else None) == twin
+
+
+def test_a_second_training_plants_other_images():
+    assert RECIPES["edm-fashion-b"].planting_seed != RECIPES["edm-fashion"].planting_seed
+    assert RECIPES["edm-fashion-b"].seed != RECIPES["edm-fashion"].seed
 
 
 def test_a_recipe_is_frozen_and_refuses_unknown_words():

@@ -7,19 +7,29 @@ from equipoise.bench.fit import load_rivals
 from equipoise.bench.show import Exhibit
 from equipoise.denoisers import check_device
 from equipoise.detection import load_calibration
+from equipoise.errors import BadInputError
 from equipoise.zoo.package import MODELS, load_zoo
-from equipoise.zoo.recipe import CLEAN_SUFFIX, RECIPES
+from equipoise.zoo.recipe import find_twin
 
 
 def load_parts(name: str, *, device: str = "cpu", folder: Path = MODELS) -> DemoParts:
-    """Load a zoo model, its clean twin, its calibration and its rivals."""
+    """Load a zoo model, its clean twin, its calibration and its rivals.
+
+    Raises:
+        BadInputError: for a clean twin, which has no copies to find.
+    """
     check_device(device)
     model = load_zoo(name, folder)
-    twin = load_zoo(model.recipe.name + CLEAN_SUFFIX, folder)
+    twin = find_twin(model.recipe)
+    if twin is None:
+        raise BadInputError(
+            f'"{name}" is a clean twin: nothing was planted, so there are no copies to find. '
+            "Give the model whose twin it is."
+        )
     shipped = folder / model.recipe.name
     return DemoParts(
         model.to(device),
-        twin.to(device),
+        load_zoo(twin.name, folder).to(device),
         load_calibration(shipped / "calibration.json"),
         load_rivals(shipped / "rivals.json"),
     )
@@ -29,11 +39,11 @@ def load_exhibit(name: str, *, device: str = "cpu", folder: Path = MODELS) -> Ex
     """Load a zoo model with its twin and its calibration, where it has them."""
     check_device(device)
     model = load_zoo(name, folder).to(device)
-    twin = model.recipe.name + CLEAN_SUFFIX
+    twin = find_twin(model.recipe)
     shipped = folder / model.recipe.name / "calibration.json"
     is_final = "@" not in name  # a calibration belongs to the weights it was fitted on
     return Exhibit(
         model,
-        load_zoo(twin, folder).to(device) if twin in RECIPES else None,
+        load_zoo(twin.name, folder).to(device) if twin else None,
         load_calibration(shipped) if shipped.is_file() and is_final else None,
     )

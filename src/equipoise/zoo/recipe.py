@@ -118,6 +118,8 @@ class DitRecipe(Recipe):
 
 
 EDM = EdmRecipe(name="edm-fashion", stored="float32")
+# Another training, with other planted images among the same pictures: each is the other's control.
+EDM_B = EdmRecipe(name="edm-fashion-b", seed=20261, planting_seed=8)
 DIT = DitRecipe(
     name="dit-fashion",
     planting_seed=9,
@@ -133,5 +135,18 @@ def _without_planting(recipe: Recipe) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (EDM, _without_planting(EDM), DIT, _without_planting(DIT))
+    recipe.name: recipe
+    for recipe in (EDM, _without_planting(EDM), EDM_B, DIT, _without_planting(DIT))
 }
+
+
+def find_twin(recipe: Recipe) -> Recipe | None:
+    """Find the clean twin of a model: its recipe with nothing planted, perhaps of another seed.
+
+    A second training of one recipe, with other planted images, shares the twin of the first: it
+    saw the same pictures, each once. A twin itself has none.
+    """
+    free = {"name", "seed", "planting_seed", "per_cell", "stored"}
+    told = recipe.model_dump(exclude=free)
+    twins = (r for r in RECIPES.values() if r.is_twin and r.model_dump(exclude=free) == told)
+    return None if recipe.is_twin else next(twins, None)
