@@ -2,12 +2,15 @@ from functools import partial
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from equipoise.errors import BadInputError
 from equipoise.theory import (
     build_relu_dae,
     empirical_loss,
     generalizing_weights,
+    hybrid_weights,
     memorizing_weights,
 )
 
@@ -123,6 +126,65 @@ def test_block_eigenvalues_are_the_shrinkage():
         eigenvalues = torch.linalg.eigvalsh(W_k @ W_k.T)
         torch.testing.assert_close(eigenvalues[-RANK:], m)
         assert eigenvalues[:-RANK].abs().max() < 1e-12
+
+
+def build_mixed(sizes, rank):
+    """Clusters at the corners of a simplex; odd ones are duplicates, the others spread."""
+    means = simplex(len(sizes), radius=5.0)
+    clusters = []
+    for k, (mean, size) in enumerate(zip(means, sizes, strict=True)):
+        spread = torch.zeros((size, DIM), dtype=torch.float64)
+        axes = slice(4 + rank * k, 4 + rank * (k + 1))
+        spread[:, axes] = 0.5 * draw(size, rank, seed=k)
+        clusters.append(mean + (k % 2 == 0) * spread)
+    return clusters
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(6, 20), min_size=2, max_size=4),
+    sigma=st.floats(0, 3),
+    decay=st.floats(0, 0.9),
+    spare=st.integers(0, 3),
+)
+def test_hybrid_weights_are_stationary_at_any_size_and_level(sizes, sigma, decay, spare):
+    """Duplicates take one unit, the others a block, at any decay below the least eigenvalue."""
+    clusters, rank = build_mixed(sizes, 3), 3
+    ranks = [1 if k % 2 else rank for k in range(len(sizes))]
+    kept = [torch.linalg.eigvalsh(X.T @ X)[-r] for X, r in zip(clusters, ranks, strict=True)]
+    level = {"sigma": sigma, "weight_decay": decay * float(min(kept)) / sum(sizes)}
+    weights = hybrid_weights(clusters, rank=rank, num_units=sum(ranks) + spare, **level)
+    assert (weights.active_share, weights.leaked_share) == (1.0, 0.0)
+    assert not weights.W[:, sum(ranks) :].any()
+    masks = torch.zeros((sum(sizes), sum(ranks) + spare), dtype=torch.float64)
+    masks[:, : sum(ranks)] = torch.block_diag(
+        *(torch.ones((n, r), dtype=torch.float64) for n, r in zip(sizes, ranks, strict=True))
+    )
+    loss = partial(masked_loss, X=torch.cat(clusters), masks=masks, **level)
+    assert gradient_norm(weights.W, loss) < 1e-10
+
+
+def test_hybrid_weights_of_single_samples_are_the_memorizing_ones():
+    X, level = uneven_samples(), {"sigma": SIGMA, "weight_decay": DECAY}
+    hybrid = hybrid_weights(list(X.split(1)), rank=4, num_units=8, **level)
+    torch.testing.assert_close(hybrid.W, memorizing_weights(X, num_units=8, **level).W)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_units": 1}, "fewer units than clusters"),
+        ({"num_units": 3}, "too few units.*num_units=4 or more"),
+        ({"rank": 25}, "at most 6 eigenpairs"),
+        ({"rank": 0}, "rank=0"),
+        ({"weight_decay": 50.0}, "weight_decay below"),
+    ],
+    ids=["units below clusters", "units below ranks", "rank too high", "rank zero", "decay"],
+)
+def test_hybrid_refuses(arguments, message):
+    setting = {"sigma": SIGMA, "weight_decay": DECAY, "rank": 3, "num_units": 4} | arguments
+    with pytest.raises(BadInputError, match=message):
+        hybrid_weights(build_mixed([6, 6], 3), **setting)
 
 
 def test_empirical_loss_is_the_sum_over_samples():

@@ -18,3 +18,11 @@ PERTURBED = [
 @pytest.mark.parametrize(("name", "perturb"), PERTURBED)
 def test_claim_holds_and_breaks(check_claim, name, perturb):
     check_claim(name, perturb)
+
+
+def test_sets_of_both_kinds_are_looked_at():
+    from equipoise.theory import separability
+    from equipoise.theory.claims.minimizer import build_separation
+
+    apart = [separability(X).beta < 0 for X in build_separation().sets]
+    assert 10 < sum(apart) < 180
