@@ -4,8 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from equipoise.denoisers import GaussianDenoiser
 from equipoise.errors import BadInputError, NonFiniteError
-from equipoise.theory import ReluDaeDenoiser, build_relu_dae, measure_jacobian
+from equipoise.theory import (
+    DaeStack,
+    GaussianMixture,
+    ReluDaeDenoiser,
+    build_relu_dae,
+    empirical_denoiser,
+    measure_jacobian,
+)
 
 
 def draw(*shape, seed):
@@ -52,6 +60,30 @@ def test_a_convolutional_model_has_the_spectrum_of_its_dense_jacobian(tiny_edm):
     expected = torch.linalg.svdvals(J.double())[:6]
     torch.testing.assert_close(found.singular_values, expected, rtol=1e-4, atol=0)
     assert found.top_vector.shape == (1, 16, 16)
+
+
+def build_stack():
+    daes = tuple(build_relu_dae(draw(6, 5, seed=s), draw(6, 5, seed=s + 2)) for s in (0, 1))
+    return DaeStack((2.0, 0.4), daes, 1.0)
+
+
+def build_mixture():
+    roots = draw(2, 6, 6, seed=1)
+    weights = torch.tensor([0.4, 0.6], dtype=torch.float64)
+    return GaussianMixture(weights, draw(2, 6, seed=2), roots @ roots.transpose(1, 2))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: empirical_denoiser(draw(9, 6, seed=0)), build_mixture, build_stack,
+     lambda: GaussianDenoiser(draw(6, seed=3), torch.cov(draw(6, 9, seed=4)))],
+    ids=["empirical", "mixture", "stack", "Gaussian"],
+)  # fmt: skip
+def test_other_denoisers_have_the_spectrum_of_their_dense_jacobian(build):
+    denoiser, x, level = build(), draw(6, seed=5), torch.tensor([0.4]).double()
+    J = torch.autograd.functional.jacobian(lambda p: denoiser.denoise(p[None], level)[0], x)
+    found = measure_jacobian(denoiser, x, sigma=0.4, count=3)
+    torch.testing.assert_close(found.singular_values, torch.linalg.svdvals(J)[:3])
 
 
 @dataclass(frozen=True)
