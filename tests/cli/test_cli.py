@@ -154,3 +154,12 @@ def test_demo_prints_one_document_and_writes_a_report(capsys, tmp_path, monkeypa
     }  # fmt: skip
     assert wanted <= set(document)
     assert Path(document["report"]).is_file()
+
+
+def test_control_characters_of_a_file_name_are_escaped(capsys, tmp_path):
+    path = tmp_path / "a\x1b[31mb.ckpt"
+    path.write_text("<html></html>")
+    code, _, err = run(capsys, "inspect", str(path))
+    assert code == 2
+    assert "\x1b" not in err
+    assert r"a\x1b[31mb.ckpt" in err

@@ -43,12 +43,19 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except CycloptsError:
         return 2
     except EquipoiseError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {_escape(str(error))}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: cannot read or write {error.filename}: {error.strerror}\n")
+        sys.stderr.write(
+            f"error: cannot read or write {_escape(str(error.filename))}: {error.strerror}\n"
+        )
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped; an audit goes on with the same command and --out\n")
         return 130
     return 0
+
+
+def _escape(text: str) -> str:
+    """Escape control characters, which a file's name may bring along, but for ends of lines."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

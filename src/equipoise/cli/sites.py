@@ -53,7 +53,12 @@ def sites(
         for site in list_sites(denoiser)
         if site.name in shown
     ]
-    table = tabulate(
+    emit(rows, _lay_out(rows), as_json=as_json)
+
+
+def _lay_out(rows: list[dict[str, Any]]) -> str:
+    """Lay the sites out as a table for people."""
+    return tabulate(
         ["site", "module", "shape", "share", ""],
         [
             [
@@ -66,4 +71,3 @@ def sites(
             for row in rows
         ],
     )
-    emit(rows, table, as_json=as_json)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from equipoise.denoisers.data_units import DataUnits
 from equipoise.denoisers.edm import per_sample
 
 
@@ -27,7 +28,7 @@ class _Buffers(nn.Module):
 
 
 @dataclass(frozen=True)
-class IdealDenoiser:
+class IdealDenoiser(DataUnits):
     """The empirical Bayes optimum: a softmax-weighted mean of the training points (Eq. 3).
 
     Args:
@@ -48,11 +49,6 @@ class IdealDenoiser:
         return tuple(self.points.shape[1:])
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one picture: that of a sample."""
-        return self.sample_shape
-
-    @property
     def data_std(self) -> float:
         """Standard deviation of all coordinates of all points."""
         return float(self.points.std(correction=0))
@@ -70,24 +66,9 @@ class IdealDenoiser:
         weights = torch.softmax(-squared / (2 * sigma[:, None] ** 2), dim=1)
         return (weights @ flat).reshape(x.shape)
 
-    def snap(self, sigma: float) -> float:
-        """Return `sigma`: every noise level is known."""
-        return sigma
-
-    def null_condition(self, batch: int) -> None:
-        """Return None: there is no condition."""
-
-    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the images: data units are image units."""
-        return images
-
-    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the samples: data units are image units."""
-        return x0
-
 
 @dataclass(frozen=True)
-class GaussianDenoiser:
+class GaussianDenoiser(DataUnits):
     """The optimum for one Gaussian: `mean + cov (cov + sigma^2 I)^-1 (x - mean)`.
 
     Args:
@@ -110,11 +91,6 @@ class GaussianDenoiser:
         return tuple(self.mean.shape)
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one picture: that of a sample."""
-        return self.sample_shape
-
-    @property
     def data_std(self) -> float:
         """Root of the mean variance of the coordinates."""
         return float(self.covariance.diagonal().mean().sqrt())
@@ -131,18 +107,3 @@ class GaussianDenoiser:
         coordinates = (x.flatten(1) - mean) @ vectors
         shrunk = coordinates * eigenvalues / (eigenvalues + per_sample(sigma, coordinates) ** 2)
         return (shrunk @ vectors.T + mean).reshape(x.shape)
-
-    def snap(self, sigma: float) -> float:
-        """Return `sigma`: every noise level is known."""
-        return sigma
-
-    def null_condition(self, batch: int) -> None:
-        """Return None: there is no condition."""
-
-    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the images: data units are image units."""
-        return images
-
-    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the samples: data units are image units."""
-        return x0

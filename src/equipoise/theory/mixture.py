@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.denoisers import IdealDenoiser
+from equipoise.denoisers.data_units import DataUnits
 from equipoise.errors import BadInputError
 from equipoise.theory.requirement import check_samples
 
@@ -41,7 +42,7 @@ def empirical_denoiser(X: Float[Tensor, "case dim"]) -> IdealDenoiser:
 
 
 @dataclass(frozen=True)
-class GaussianMixture:
+class GaussianMixture(DataUnits):
     """A mixture of Gaussians; also a `Denoiser`, the exact one of its samples.
 
     Args:
@@ -138,31 +139,11 @@ class GaussianMixture:
         return tuple(self.means.shape[1:])
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one picture: that of a sample."""
-        return self.sample_shape
-
-    @property
     def data_std(self) -> float:
         """Root of the mean variance of the coordinates."""
         mean = self.weights @ self.means
         second = (self.weights[:, None] * self.second_moments.diagonal(dim1=1, dim2=2)).sum(0)
         return float((second - mean**2).mean().sqrt())
-
-    def snap(self, sigma: float) -> float:
-        """Return `sigma`: every noise level is known."""
-        return sigma
-
-    def null_condition(self, batch: int) -> None:
-        """Return None: there is no condition."""
-
-    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the images: data units are image units."""
-        return images
-
-    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the samples: data units are image units."""
-        return x0
 
 
 def _root(covariance: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from equipoise.denoisers.data_units import DataUnits
 from equipoise.errors import BadInputError
 
 
@@ -79,7 +80,7 @@ def build_relu_dae(
 
 
 @dataclass(frozen=True)
-class ReluDaeDenoiser:
+class ReluDaeDenoiser(DataUnits):
     """A ReLU-DAE as a denoiser of this package.
 
     A DAE is trained at one sigma and does not see it: `denoise` **ignores** `sigma`, and its
@@ -114,11 +115,6 @@ class ReluDaeDenoiser:
                 "pass the standard deviation of the training data."
             )
 
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one picture: that of a sample."""
-        return self.sample_shape
-
     def denoise(
         self,
         x: Float[Tensor, "batch ..."],
@@ -128,18 +124,3 @@ class ReluDaeDenoiser:
         """Estimate `E[x0 | x]` at the sigma of the training, whatever `sigma` is (Eq. 5)."""
         x0_hat = self.network(x.flatten(1).to(self.network.W1.dtype))
         return x0_hat.reshape(x.shape).to(x.dtype)
-
-    def snap(self, sigma: float) -> float:
-        """Return `sigma`: every noise level is known."""
-        return sigma
-
-    def null_condition(self, batch: int) -> None:
-        """Return None: the model is unconditional."""
-
-    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the images: center them before, if the training data were centered."""
-        return images
-
-    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the samples as they are, unclipped."""
-        return x0

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from equipoise.denoisers import Denoiser
+from equipoise.denoisers.data_units import DataUnits
 from equipoise.errors import BadInputError
 from equipoise.theory.relu_dae import ReluDae
 from equipoise.theory.requirement import check_nonzero, check_samples
@@ -33,7 +34,7 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class DaeStack:
+class DaeStack(DataUnits):
     """ReLU-DAEs of descending noise levels, as one `Denoiser` that knows those levels only.
 
     Args:
@@ -69,11 +70,6 @@ class DaeStack:
         """`(dim,)`."""
         return (self.daes[0].W1.shape[0],)
 
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one picture: that of a sample."""
-        return self.sample_shape
-
     def denoise(
         self,
         x: Float[Tensor, "batch dim"],
@@ -101,17 +97,6 @@ class DaeStack:
     def snap(self, sigma: float) -> float:
         """Return the nearest noise level of the stack."""
         return min(self.sigmas, key=lambda known: abs(known - sigma))
-
-    def null_condition(self, batch: int) -> None:
-        """Return None: the model is unconditional."""
-
-    def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the images: center them before, if the training data were centered."""
-        return images
-
-    def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Return the samples as they are, unclipped."""
-        return x0
 
 
 def space_sigmas(sigma_max: float, sigma_min: float, *, count: int) -> tuple[float, ...]:

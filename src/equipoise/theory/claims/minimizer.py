@@ -1,5 +1,6 @@
 r"""Claims about the minimizer itself: Theorem 3.1, Eq. 8 and Definition 3.1."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
@@ -105,7 +106,7 @@ def measure_optimum(case: Solution) -> float:
 
         W1, W2 = (0.3 * draw_normal(2, *W_k.shape, seed=3)).requires_grad_(True).unbind()
         start = [W.detach().clone().requires_grad_(True) for W in (W1, W2)]
-        found = _minimize(lambda loss=loss, start=start: loss(*start), start)
+        found = _minimize(lambda loss=loss, start=start: loss(start[0], start[1]), start)
         differences.append(abs(float(loss(W_k, W_k)) / found - 1))
     return max(differences)
 
@@ -168,7 +169,7 @@ def measure_separation(case: Separation) -> float:
     return float(wrong)
 
 
-def _minimize(loss, weights: list[Tensor]) -> float:  # noqa: ANN001 - a closure over them
+def _minimize(loss: Callable[[], Tensor], weights: list[Tensor]) -> float:
     optimizer = torch.optim.LBFGS(
         weights, max_iter=2000, tolerance_grad=1e-9, tolerance_change=1e-11, history_size=20,
         line_search_fn="strong_wolfe",
