@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,12 @@ def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypat
     monkeypatch.setattr(Path, "replace", note_replace)
     write_atomic(path, b"content")
     assert events == ["flush", "rename", "flush"]
+
+
+def test_writers_at_once_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "run.json"
+    contents = [bytes([letter]) * 10_000 for letter in b"abcdefgh"]
+    with ThreadPoolExecutor(len(contents)) as pool:
+        list(pool.map(lambda content: [write_atomic(path, content) for _ in range(5)], contents))
+    assert path.read_bytes() in contents
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]

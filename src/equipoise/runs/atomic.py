@@ -1,13 +1,15 @@
 """Whole files or none: write beside, flush to the disk, rename."""
 
 import os
+import threading
 from pathlib import Path
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a crash leaves the old file or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
+    # Processes and threads that write one file at once must not share the file beside it.
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with beside.open("wb") as file:
             file.write(content)
