@@ -76,7 +76,7 @@ def main(model: str, seeds: list[int]) -> None:
         f"Detector: {detector['statistic']} over {detector['scaled_units'] or 'the'} units "
         f"{'(scaled)' if detector['scaled_units'] else ''} of "
         + ", ".join(f"`{site}`" for site in detector["sites"])
-        + f", {detector['pooling']} over space, sigma {detector['sigma']:.3g}, "
+        + f", {detector['pooling']} over positions, sigma {detector['sigma']:.3g}, "
         f"{detector['draws']} draws. All intervals are 95 %; areas and sensitivities resample "
         "planted images.",
         "",

@@ -117,14 +117,14 @@ def test_a_large_group_lists_its_first_sources_only(tmp_path):
     assert group["sources"] == [f"{i:02d}.png" for i in range(LISTED)]
 
 
-def test_a_folder_with_nothing_readable_is_still_a_record(tmp_path):
+def test_a_folder_with_nothing_readable_is_refused_and_says_why_row_by_row(tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
-    run = find_training_duplicates(tmp_path / "pictures", tmp_path / "run")
-    results = run.record.results
-    assert (results["items"], results["failed"], results["groups"]) == (1, 1, 0)
-    assert results["share"] is None
-    assert run.read_items().num_rows == 1
+    with pytest.raises(BadInputError, match="Not one of the 1 pictures can be read"):
+        find_training_duplicates(tmp_path / "pictures", tmp_path / "run")
+    (row,) = load_run(tmp_path / "run").read_items().to_pylist()
+    assert row["source"] == "broken.png"
+    assert row["error"]
 
 
 def test_an_existing_run_and_an_empty_folder_are_refused(run, training, tmp_path):

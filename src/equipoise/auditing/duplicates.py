@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from equipoise.auditing.pile import FolderPile, Loaded, count_parts
 from equipoise.detection import Stopwatch
+from equipoise.errors import BadInputError
 from equipoise.labels import KINDS, Duplicates, find_duplicates
 from equipoise.runs import ITEM_SCHEMA, Run, finish_run, start_run, write_items
 
@@ -45,7 +46,7 @@ def find_training_duplicates(training: Path, out: Path, *, size: int = SIZE) -> 
         size: Height and width at which the pictures are read, in px.
 
     Raises:
-        BadInputError: when there is no picture in `training`.
+        BadInputError: when there is no picture in `training`, or not one can be read.
         RunError: when `out` holds a run already.
     """
     watch = Stopwatch()
@@ -57,6 +58,11 @@ def find_training_duplicates(training: Path, out: Path, *, size: int = SIZE) -> 
     images = _Images.collect(loaded)
     found = find_duplicates(_drop_equal_channels(images.pictures))
     write_items(run, _build_items(loaded, images, found))
+    if not images.sources:
+        raise BadInputError(
+            f'Not one of the {len(loaded)} pictures can be read; "{run.path}" says why, row by '
+            "row. Give pictures (PNG, JPEG, WebP, GIF, BMP, TIFF)."
+        )
     cost = {"evaluations": 0, "seconds": watch.seconds, "reading_seconds": reading}
     return finish_run(run, results=_summarize(loaded, images, found), cost=cost)
 
@@ -71,7 +77,7 @@ class _Images:
     @classmethod
     def collect(cls, loaded: Sequence[Loaded]) -> "_Images":
         readable = [(item.source, item.pixels) for item in loaded if item.pixels is not None]
-        if not readable:
+        if not readable:  # a record of why is written all the same
             return cls(torch.zeros((0, 3, SIZE, SIZE), dtype=torch.uint8), ())
         sources, pixels = zip(*readable, strict=True)
         return cls(torch.stack(pixels), sources)
@@ -125,7 +131,7 @@ def _summarize(loaded: Sequence[Loaded], images: _Images, found: Duplicates) -> 
         "failed_by_reason": dict(reasons.most_common()),
         "groups": len(groups),
         "images_in_groups": in_groups,
-        "share": in_groups / count if count else None,
+        "share": in_groups / count,
         "by_kind": {kind: found.kinds.count(kind) for kind in KINDS},
         "largest": groups[:LISTED],
     }
