@@ -141,6 +141,27 @@ def test_fresh_outputs_are_audited(capsys, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_limit_on_the_share_of_copies_is_an_exit_code(capsys, tmp_path):
+    model = load_zoo("edm-fashion")
+    for item in model.training_set.planted:
+        picture = model.training_set.images[item.index, 0].numpy()
+        Image.fromarray(picture).save(tmp_path / f"{item.index}.png")
+    tokens = ["audit", tmp_path, "--out", tmp_path / "run"]
+    code, out, _ = run(capsys, *tokens, "--fail-above", "0.05", "--json")
+    assert code == 3
+    gate = json.loads(out)["gate"]
+    assert gate["outcome"] == "exceeded"
+    assert gate["low"] > 0.05
+    assert "<failure" in (tmp_path / "run" / "gate.xml").read_text()
+    code, text, _ = run(capsys, *tokens, "--fail-above", "0.99")
+    assert code == 0
+    assert "limit of 99" in text
+    code, _, err = run(capsys, *tokens, "--fail-above", "1")
+    assert code == 2
+    assert "--fail-above" in err
+
+
+@pytest.mark.slow
 def test_training_and_held_out_images_are_used(capsys, tmp_path, zoo_pictures):
     model = load_zoo("edm-fashion")
     sides = {"images": zoo_pictures[:5], "train": zoo_pictures, "held": model.held_out[:60, 0]}

@@ -1,10 +1,18 @@
 """`equipoise audit`: which of these images are copies, and how sure is that."""
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate
+
+Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
+EXCEEDED = 3
+"""Exit code when there are more copies than allowed."""
 
 
 def audit(
@@ -15,11 +23,12 @@ def audit(
     calibration: Path | None = None,
     training: Path | None = None,
     held_out: Path | None = None,
+    fail_above: Share | None = None,
     out: Path | None = None,
     seed: int = 0,
     device: Device = "cpu",
     as_json: Json = False,
-) -> None:
+) -> int:
     """Score a pile of images with a calibrated detector, and say how many are copies.
 
     The same command on the same run folder goes on where it was stopped. A file that cannot be
@@ -31,13 +40,16 @@ def audit(
         calibration: Calibration file; default the one shipped with the model.
         training: Training images: flagged items are shown beside the nearest.
         held_out: Images the model never saw: with --training, the whole model is tested.
+        fail_above: Exit with code 3 when the share of copies is shown to lie above this, and write
+            gate.xml (JUnit) and gate.md for a build server.
         out: Run folder to write or to go on with; default runs/audit-TIME.
         seed: Seed of the fresh outputs.
         as_json: Print one JSON document on standard output and nothing else.
     """
+    from equipoise.auditing.gate import judge_limit
     from equipoise.auditing.job import run_audit
     from equipoise.auditing.parts import build_audit
-    from equipoise.report import render_report
+    from equipoise.report import render_report, write_gate
 
     folder = out or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
     asked = build_audit(
@@ -47,6 +59,10 @@ def audit(
     run = run_audit(asked, folder)
     report = render_report(run.path)
     results = run.record.results
+    gate = None
+    if fail_above is not None:
+        gate = asdict(judge_limit(results["copy_rate"], fail_above))
+        write_gate(run, gate)
     document = {
         "run": str(run.path),
         "items": results["items"],
@@ -61,10 +77,12 @@ def audit(
         "training": results["training"],
         "permutation": results["permutation"],
         "warnings": results["warnings"],
+        "gate": gate,
         "seconds": run.record.cost["seconds"],
         "report": str(report),
     }
     emit(document, _describe(document), as_json=as_json)
+    return EXCEEDED if gate and gate["outcome"] == "exceeded" else 0
 
 
 def _describe(document: dict[str, Any]) -> str:
@@ -76,6 +94,7 @@ def _describe(document: dict[str, Any]) -> str:
         f"{verdicts['inconclusive']} are inconclusive, {document['failed']} could not be read.",
         *_describe_rate(document),
         *_describe_permutation(document["permutation"]),
+        *_describe_gate(document["gate"]),
         *(f"warning: {warning}" for warning in document["warnings"]),
         "",
         f"report: {document['report']}   ({document['seconds']:.0f} s)",
@@ -106,3 +125,9 @@ def _describe_permutation(found: dict[str, Any] | None) -> list[str]:
         f"p = {found['p_value']:.2g} ({found['n_training']} against {found['n_held_out']}, "
         "exact permutation test)"
     ]
+
+
+def _describe_gate(gate: dict[str, Any] | None) -> list[str]:
+    from equipoise.report import describe_gate
+
+    return [] if gate is None else [describe_gate(gate)]

@@ -1,6 +1,7 @@
 """The entry point: commands, exit codes, errors without a traceback.
 
-Exit codes: 0 done; 2 wrong use or bad input, with one message; 1 our fault.
+Exit codes: 0 done; 2 wrong use or bad input, with one message; 3 a limit that was given is
+exceeded; 1 our fault.
 """
 
 import sys
@@ -39,7 +40,7 @@ app.command(zoo)
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        app(tokens, exit_on_error=False, print_error=True)
+        return app(tokens, exit_on_error=False, print_error=True) or 0
     except CycloptsError:
         return 2
     except EquipoiseError as error:
@@ -53,7 +54,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; an audit goes on with the same command and --out\n")
         return 130
-    return 0
 
 
 def _escape(text: str) -> str:
