@@ -46,6 +46,7 @@ def test_nothing_heavy_is_imported(statement):
         "sweep",
         "theory",
         "theory verify",
+        "theory figures",
         "zoo",
         "zoo list",
         "zoo show",

@@ -5,6 +5,7 @@ from equipoise.errors import BadInputError, NonFiniteError
 from equipoise.theory import regime, separability
 from equipoise.theory.regime import (
     Images,
+    build_crowded,
     build_generalizing,
     build_hybrid,
     build_memorizing,
@@ -53,12 +54,20 @@ def test_every_regime_is_centred_and_its_held_out_images_move_along():
         torch.testing.assert_close(shift, shift[:1].expand_as(shift))
 
 
-def test_copies_fill_a_third_of_the_hybrid_set():
-    built = build_hybrid(draw_images(), seed=0)
-    copies = sum(int((built.X == stored).all(1).sum()) - 1 for stored in built.stored)
-    assert len(built.stored) == 10
-    assert copies / len(built.X) == pytest.approx(1 / 3, abs=0.01)
-    assert len(build_generalizing(draw_images()).stored) == 0
+def test_copies_fill_most_of_the_sets_that_repeat():
+    images = draw_images()
+    for built, count in ((build_hybrid(images, seed=0), 5), (build_crowded(images, seed=0), 10)):
+        copies = sum(int((built.X == stored).all(1).sum()) - 1 for stored in built.stored)
+        assert len(built.stored) == count
+        assert copies / len(built.X) == pytest.approx(0.8, abs=0.01)
+    assert len(build_generalizing(images).stored) == 0
+
+
+def test_the_hybrid_set_repeats_what_the_memorizing_one_stores():
+    images = draw_images()
+    few, hybrid = build_memorizing(images, seed=3), build_hybrid(images, seed=3)
+    moved = hybrid.stored - few.stored  # each set is centred on a mean of its own
+    torch.testing.assert_close(moved, moved[:1].expand_as(moved))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
 from equipoise.report.vector import STYLE, TONES, build_figure, render_svg
 
@@ -49,7 +49,9 @@ class Line:
     y: Float[np.ndarray, " point"]
 
 
-def render_histogram(groups: Sequence[Group], threshold: float | int | None) -> Markup:
+def render_histogram(
+    groups: Sequence[Group], threshold: float | int | None, *, name: str = "histogram"
+) -> Markup:
     """Draw one row of scores a group, with the threshold through all of them."""
     with mpl.rc_context(STYLE):
         figure = build_figure(360, 56 * len(groups) + 44)
@@ -65,7 +67,7 @@ def render_histogram(groups: Sequence[Group], threshold: float | int | None) -> 
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, len(groups) + 0.12))
         axes.set_xlabel("score: balanced on the left, spiky on the right")
-        return render_svg(figure, name="histogram")
+        return render_svg(figure, name=name)
 
 
 def render_roc(curve: Curve, *, promised: float | None, log: bool) -> Markup:
@@ -88,7 +90,11 @@ def render_roc(curve: Curve, *, promised: float | None, log: bool) -> Markup:
 
 
 def render_profile(
-    values: Float[np.ndarray, " unit"], *, tone: str, limits: tuple[float, float]
+    values: Float[np.ndarray, " unit"],
+    *,
+    tone: str,
+    limits: tuple[float, float],
+    name: str = "profile",
 ) -> Markup:
     """Draw the activation of each unit as a bar."""
     with mpl.rc_context(STYLE):
@@ -101,7 +107,7 @@ def render_profile(
         axes.axhline(0, color=TONES["muted"], linewidth=0.8)
         axes.spines["bottom"].set_visible(False)
         axes.set(xlim=(0, len(values)), ylim=limits, xlabel="unit", ylabel="activation")
-        return render_svg(figure, name=f"profile-{tone}")
+        return render_svg(figure, name=f"{name}-{tone}")
 
 
 def render_lines(
@@ -124,6 +130,30 @@ def render_lines(
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_xlim(left=0)
+        return render_svg(figure, name=name)
+
+
+def render_boundary(
+    x: Float[np.ndarray, " point"],
+    y: Float[np.ndarray, " point"],
+    *,
+    name: str,
+    xlabel: str,
+    ylabel: str,
+) -> Markup:
+    """Draw a ratio against a number that should be below zero; both borders are marked."""
+    with mpl.rc_context(STYLE):
+        figure = build_figure(360, 220)
+        axes = figure.add_subplot()
+        axes.grid(True)
+        axes.axvline(0, color=TONES["muted"], linewidth=1.2)
+        axes.axhline(1, color=TONES["muted"], linewidth=1, linestyle=(0, (2, 3)))
+        axes.plot(x, y, color=TONES["warm"], linewidth=1.6, marker="o", markersize=3.5)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.minorticks_off()
+        axes.set(xlabel=xlabel, ylabel=ylabel)
         return render_svg(figure, name=name)
 
 

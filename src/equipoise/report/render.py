@@ -14,13 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
 from equipoise.report.demo import build_demo
+from equipoise.report.theory import build_theory
 from equipoise.report.wording import FILTERS, place
 from equipoise.report.zoo import build_zoo
 from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
-    "audit": build_audit, "demo": build_demo, "zoo": build_zoo,
+    "audit": build_audit, "demo": build_demo, "theory": build_theory, "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""
 

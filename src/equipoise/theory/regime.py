@@ -1,11 +1,13 @@
-r"""Training sets of three regimes, cut from real images: memorizing, generalizing, hybrid.
+r"""Training sets of four regimes, cut from real images.
 
 Images are vectors with values in [-1, 1]; every regime is centred on its own mean, which is what
 gives cosines below zero a chance (Def. 3.1).
 
 - memorizing: five images, the most separable five of many draws;
 - generalizing: all images, once each;
-- hybrid: all images and ten of them again and again.
+- hybrid: all images, and the five of the memorizing regime again and again;
+- crowded: all images, and ten random ones of them again and again. Their neighbours are many, and
+  the theorem, which asks for separable clusters, does not speak of them.
 """
 
 from dataclasses import dataclass
@@ -20,12 +22,12 @@ from equipoise.theory.requirement import check_samples
 
 STORED = 5
 """Images of the memorizing regime."""
-REPEATED = 10
-"""Repeated images of the hybrid regime."""
+CROWD = 10
+"""Repeated images of the crowded regime."""
 DRAWS = 20_000
 """Draws of five images among which the most separable is taken."""
-COPY_SHARE = 1 / 3
-"""Share of the hybrid set that is copies."""
+COPY_SHARE = 0.8
+"""Share of copies in the sets that repeat some images."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,15 @@ def build_generalizing(images: Images) -> Regime:
 
 
 def build_hybrid(images: Images, *, seed: int) -> Regime:
-    """Take all images, and ten of them so often that they fill a third of the set."""
+    """Take all images, and the most separable five so often that they fill most of the set."""
+    return _repeat("hybrid", images, draw_separable(images.training, seed=seed))
+
+
+def build_crowded(images: Images, *, seed: int) -> Regime:
+    """Take all images, and ten random ones so often that they fill most of the set."""
     generator = torch.Generator().manual_seed(seed)
-    stored = images.training[torch.randperm(len(images.training), generator=generator)[:REPEATED]]
-    copies = round(COPY_SHARE / (1 - COPY_SHARE) * len(images.training) / REPEATED)
-    X = torch.cat([stored.repeat(copies, 1), images.training])
-    return _centre("hybrid", X, stored, images.held_out)
+    index = torch.randperm(len(images.training), generator=generator)[:CROWD]
+    return _repeat("crowded", images, index)
 
 
 def draw_separable(X: Float[Tensor, "case dim"], *, seed: int) -> Int[Tensor, " stored"]:
@@ -121,3 +126,10 @@ def measure_betas(
 def _centre(name: str, X: Float[Tensor, "case dim"], stored: Tensor, held_out: Tensor) -> Regime:
     mean = X.mean(0)
     return Regime(name, X - mean, stored - mean, held_out - mean)
+
+
+def _repeat(name: str, images: Images, index: Int[Tensor, " stored"]) -> Regime:
+    stored = images.training[index]
+    copies = round(COPY_SHARE / (1 - COPY_SHARE) * len(images.training) / len(index))
+    X = torch.cat([stored.repeat(copies, 1), images.training])
+    return _centre(name, X, stored, images.held_out)
