@@ -41,6 +41,13 @@ def test_prompts_are_encoded_as_the_pipeline_does(pipeline):
     torch.testing.assert_close(encode_prompts(pipeline, ["", ""]), negative)
 
 
+def test_the_denoiser_encodes_prompts_where_it_computes(pipeline, model):
+    expected = encode_prompts(pipeline, ["a cat", "dogs"])
+    assert torch.equal(model.encode_prompts(["a cat", "dogs"]), expected)
+    moved = model.to("cpu", torch.float64).encode_prompts(["a cat"])
+    assert torch.equal(moved, expected[:1].double())
+
+
 def test_the_empty_prompt_is_encoded_once(pipeline):
     calls = []
     handle = pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))

@@ -1,10 +1,12 @@
 """What all families with times share is tested through `test_dit` and `test_stable_diffusion`."""
 
+import pytest
 import torch
 
 from equipoise.denoisers import TimedDenoiser
 from equipoise.denoisers.codec import PixelCodec
 from equipoise.denoisers.level import NoiseGrid
+from equipoise.errors import BadInputError
 from equipoise.representation import sites
 
 
@@ -44,3 +46,9 @@ def test_the_network_gets_the_variance_preserving_input_its_time_and_the_empty_c
     torch.testing.assert_close(z[:, 0, 0, 0] ** 2, torch.tensor([0.5, 0.1, 0.5]))
     assert time.tolist() == [1, 2, 1]
     assert cond.tolist() == [7, 7, 7]
+
+
+def test_a_model_without_prompts_refuses_them():
+    model = build(torch.nn.Conv2d(1, 1, 1), lambda network, z, time, cond: network(z))
+    with pytest.raises(BadInputError, match="takes no prompts"):
+        model.encode_prompts(["a cat"])

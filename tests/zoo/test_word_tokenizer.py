@@ -44,8 +44,7 @@ def test_captions_keep_every_word_and_fill_the_length():
     assert ids[0] == start
     assert ids[12:] == [end] * 4
     assert tokenizer.convert_ids_to_tokens(ids[1:12]) == [
-        f"{word}</w>"
-        for word in "a small google grapes , bottom left , on blue".split()
+        f"{word}</w>" for word in "a small google grapes , bottom left , on blue".split()
     ] + [end_token(tokenizer)]
     assert all(len(tokenizer.tokenize(word)) == 1 for word in list_words())
 

@@ -9,6 +9,8 @@ References:
     | arXiv 2112.10752
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,14 +42,15 @@ def build_stable_diffusion(pipeline: Any) -> TimedDenoiser:  # noqa: ANN401 - di
         image_shape=(vae.config.in_channels, side * scale, side * scale),
         data_std=1.0,  # the scaling factor was chosen for it
         default_sites=DEFAULT_SITES,
+        text_encoder=partial(encode_prompts, pipeline),
     )
 
 
 @torch.no_grad()
-def encode_prompts(pipeline: Any, prompts: list[str]) -> Tensor:  # noqa: ANN401
+def encode_prompts(pipeline: Any, prompts: Sequence[str]) -> Tensor:  # noqa: ANN401
     """Encode prompts as the pipeline does: (prompt, token, unit)."""
     tokens = pipeline.tokenizer(
-        prompts, padding="max_length", truncation=True, return_tensors="pt",
+        list(prompts), padding="max_length", truncation=True, return_tensors="pt",
         max_length=pipeline.tokenizer.model_max_length,
     )  # fmt: skip
     device = next(pipeline.text_encoder.parameters()).device

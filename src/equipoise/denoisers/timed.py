@@ -7,7 +7,7 @@ The pieces come from the builder of each family: `dit.py`, `dit_file.py`, `stabl
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,8 +18,10 @@ from equipoise.denoisers.codec import Codec
 from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.prediction import Prediction, estimate_x0
+from equipoise.errors import BadInputError
 
 Call = Callable[[nn.Module, Tensor, Tensor, Tensor | None], Tensor]
+TextEncoder = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class TimedDenoiser:
         image_shape: Channels, height, width of a picture.
         data_std: Standard deviation of the samples, in data units.
         default_sites: Sites to look at when nobody chose others.
+        text_encoder: Maps prompts to conditions; None for a model that takes none.
     """
 
     network: nn.Module
@@ -50,6 +53,7 @@ class TimedDenoiser:
     image_shape: tuple[int, ...]
     data_std: float
     default_sites: tuple[str, ...]
+    text_encoder: TextEncoder | None = None
 
     def denoise(
         self,
@@ -79,6 +83,18 @@ class TimedDenoiser:
         if self.empty is None:
             return None
         return self.empty.expand(batch, *self.empty.shape[1:])
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Return the condition of each prompt, on the device of the empty one.
+
+        Raises:
+            BadInputError: when the model takes no prompts.
+        """
+        if self.text_encoder is None or self.empty is None:
+            raise BadInputError(
+                "This model takes no prompts. Give prompts to a text-to-image model only."
+            )
+        return self.text_encoder(prompts).to(self.empty)
 
     def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Map pictures with values in [0, 1] to samples."""
