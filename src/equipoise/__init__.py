@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from equipoise.doors import CalibratedDetector as CalibratedDetector
     from equipoise.doors import audit as audit
     from equipoise.doors import calibrate as calibrate
+    from equipoise.doors import concept as concept
     from equipoise.doors import spikiness as spikiness
     from equipoise.errors import EquipoiseError as EquipoiseError
     from equipoise.loading import load as load
     from equipoise.representation import capture as capture
     from equipoise.representation import sites as sites
+    from equipoise.steering import ConceptVector as ConceptVector
+    from equipoise.steering import load_vector as load_vector
 
 _HOMES = {
     "CalibratedDetector": "equipoise.doors",
     "Calibration": "equipoise.detection",
+    "ConceptVector": "equipoise.steering",
     "Denoiser": "equipoise.denoisers",
     "EquipoiseError": "equipoise.errors",
     "Spikiness": "equipoise.detection",
@@ -42,8 +46,10 @@ _HOMES = {
     "build_preset": "equipoise.detection",
     "calibrate": "equipoise.doors",
     "capture": "equipoise.representation",
+    "concept": "equipoise.doors",
     "load": "equipoise.loading",
     "load_calibration": "equipoise.detection",
+    "load_vector": "equipoise.steering",
     "sites": "equipoise.representation",
     "spikiness": "equipoise.doors",
     "wrap": "equipoise.denoisers",
@@ -51,6 +57,7 @@ _HOMES = {
 __all__ = [
     "CalibratedDetector",
     "Calibration",
+    "ConceptVector",
     "Denoiser",
     "EquipoiseError",
     "Spikiness",
@@ -58,8 +65,10 @@ __all__ = [
     "build_preset",
     "calibrate",
     "capture",
+    "concept",
     "load",
     "load_calibration",
+    "load_vector",
     "sites",
     "spikiness",
     "wrap",

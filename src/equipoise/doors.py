@@ -21,8 +21,11 @@ from equipoise.detection import (
     judge,
 )
 from equipoise.images import content_ids, quantize
+from equipoise.loading import load
 from equipoise.report import render_report
 from equipoise.runs import Run
+from equipoise.steering import ConceptVector, Kind, build_vector
+from equipoise.steering.reference import References, read_references
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,46 @@ def calibrate(
         chosen, model, scores.values, quantize(reference), fpr=fpr, null=null
     )
     return CalibratedDetector(model, calibration)
+
+
+def concept(
+    model: object,
+    *,
+    positive: References,
+    negative: References | None = None,
+    sites: str | Sequence[str] | None = None,
+    sigma: float | Sequence[float] | None = None,
+    kind: Kind | None = None,
+    seed: int = 0,
+) -> ConceptVector:
+    """Make a concept vector from pictures with the concept, and pictures without.
+
+    Args:
+        model: Whatever `equipoise.load` takes: a denoiser, a live pipeline, "zoo:NAME", a folder.
+        positive: Pictures with the concept: values in [0, 1], or a folder; ten are worth a try.
+        negative: Pictures without it, otherwise alike; None gives the paper's vector, a mean.
+        sites: Names or patterns; None is a transformer's middle, or a U-Net's default sites.
+        sigma: Noise level of the references, data units; several make a vector that changes with
+            the level at which it acts; None is the standard deviation of the data.
+        kind: "per-position" or "pooled"; None is per position for tokens, pooled for feature maps.
+        seed: Seed of the noise.
+
+    Raises:
+        BadInputError, UnreadablePictureError, NonFiniteError: when the pictures make no vector.
+        UnknownSiteError: when the model has no such site.
+    """
+    denoiser = load(model)
+    shape = denoiser.image_shape
+    return build_vector(
+        denoiser,
+        read_references(positive, shape),
+        None if negative is None else read_references(negative, shape),
+        name=model if isinstance(model, str) else type(denoiser.network).__name__,
+        patterns=sites,
+        sigmas=[sigma] if isinstance(sigma, float | int) else sigma,
+        kind=kind,
+        seed=seed,
+    )
 
 
 def audit(

@@ -1,0 +1,211 @@
+r"""Extraction: a concept is the difference of two mean representations.
+
+    v_s = unit_s * (m_s(S+) - m_s(S-)),     m_s(S) = mean over x0 in S of h_s(x0 + sigma eps)
+
+with the empty condition, and `m_s(S-) = 0` where no references without the concept are given,
+which is the paper's vector. `unit_s` brings it to strength 1, see `vector.py`. "per-position"
+keeps the mean of every place (pixel or token), "pooled" takes it over places.
+
+References:
+    Generalization of Diffusion Models Arises with a Balanced Representation Space (Zhang et al.,
+    2026), Eq. 11 | arXiv 2512.20963
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from equipoise.denoisers import Denoiser, fingerprint
+from equipoise.denoisers.edm import per_sample
+from equipoise.denoisers.protocol import device_of
+from equipoise.errors import BadInputError, NonFiniteError
+from equipoise.images import content_ids, quantize
+from equipoise.representation import capture, select_sites, sites
+from equipoise.sampling import draw_noise_batch
+from equipoise.steering.vector import ConceptVector, Kind, VectorRecord
+
+BATCH = 64
+DRAWS = 4
+BLOCK = re.compile(r"(transformer_blocks|blocks)\.(\d+):out")
+"""The residual stream behind a block of a transformer."""
+SIGMA_SHARE = 1.0
+"""Default noise level of the references, of the standard deviation of the data."""
+
+
+def find_sites(denoiser: Denoiser) -> tuple[str, ...]:
+    """Choose where to steer when nobody says: a transformer's middle, a U-Net's default sites.
+
+    In a transformer it is the residual stream behind the block in the middle.
+    """
+    blocks = [site.name for site in sites(denoiser) if BLOCK.fullmatch(site.name)]
+    if blocks:
+        return (blocks[len(blocks) // 2],)
+    return select_sites(denoiser, denoiser.default_sites)
+
+
+def find_kind(denoiser: Denoiser, names: Sequence[str]) -> Kind:
+    """Choose the kind of vector: per position for tokens, pooled for feature maps."""
+    axes = {len(site.shape) for site in sites(denoiser) if site.name in names}
+    return "pooled" if axes == {3} else "per-position"
+
+
+def build_vector(
+    denoiser: Denoiser,
+    positive: Float[Tensor, "case ..."],
+    negative: Float[Tensor, "other ..."] | None = None,
+    *,
+    name: str,
+    patterns: str | Sequence[str] | None = None,
+    sigmas: Sequence[float] | None = None,
+    kind: Kind | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> ConceptVector:
+    """Build a concept vector from pictures with the concept, and pictures without.
+
+    Args:
+        denoiser: The model.
+        positive: Values in [0, 1], in the shape the model encodes.
+        negative: Likewise; None gives the paper's vector, the mean itself.
+        name: What the model is called, for the record.
+        patterns: Sites or patterns of sites; None those of `find_sites`.
+        sigmas: Noise levels, data units, snapped to those the model knows; None one level, the
+            standard deviation of the data.
+        kind: None as `find_kind` says.
+        draws: Noise draws a picture.
+        seed: Seed of the noise.
+
+    Raises:
+        BadInputError: when there are no pictures, or both means are equal.
+        NonFiniteError: when a picture holds NaN or infinity.
+        UnknownSiteError: when the model has no such site.
+    """
+    names = find_sites(denoiser) if patterns is None else select_sites(denoiser, patterns)
+    chosen = find_kind(denoiser, names) if kind is None else kind
+    wanted = [SIGMA_SHARE * denoiser.data_std] if sigmas is None else sigmas
+    levels = tuple(sorted({denoiser.snap(sigma) for sigma in wanted}))
+    if not levels or levels[0] <= 0:
+        raise BadInputError(f"Noise levels must be positive, and {list(wanted)} was given.")
+    groups = [positive] if negative is None else [positive, negative]
+    measured = [
+        [
+            _measure(denoiser, images, names, sigma, kind=chosen, draws=draws, seed=seed)
+            for images in groups
+        ]
+        for sigma in levels
+    ]
+    rms = {site: tuple(_join_square(row, site) ** 0.5 for row in measured) for site in names}
+    tensors, origins, gaps = {}, {}, {}
+    for site in names:
+        origins[site], raw = _subtract(measured, site)
+        unit = torch.tensor(rms[site], dtype=raw.dtype) / len(names) ** 0.5
+        gap = _measure_size(raw, site) / unit
+        tensors[site] = (raw / per_sample(gap, raw)).float()
+        gaps[site] = gap.tolist()
+    recipe = {
+        "positive": len(positive),
+        "negative": 0 if negative is None else len(negative),
+        "condition": "empty",
+        "draws": draws,
+        "seed": seed,
+        "gap": gaps,  # between the two means, in units of strength
+    }
+    record = VectorRecord(
+        model=name, fingerprint=fingerprint(denoiser), kind=chosen, sigmas=levels, rms=rms,
+        recipe=recipe,
+    )  # fmt: skip
+    return ConceptVector(record, tensors, origins)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Mean representation by site, and mean square over items, places and units."""
+
+    mean: Mapping[str, Tensor]
+    square: Mapping[str, float]
+    count: int
+
+
+def _subtract(
+    measured: Sequence[Sequence[_Moments]], site: str
+) -> tuple[Float[Tensor, "level ..."], Float[Tensor, "level ..."]]:
+    """Return the origins and the differences of the means, one row a noise level."""
+    positive = torch.stack([groups[0].mean[site] for groups in measured])
+    if len(measured[0]) == 1:
+        return torch.zeros_like(positive).float(), positive
+    origin = torch.stack([groups[1].mean[site] for groups in measured])
+    return origin.float(), positive - origin
+
+
+def _measure_size(raw: Float[Tensor, "level ..."], site: str) -> Float[Tensor, " level"]:
+    """Return the root mean square of a difference, which must not be zero."""
+    size = raw.flatten(1).square().mean(dim=1).sqrt()
+    if not bool((size > 0).all()):
+        raise BadInputError(
+            f'The references with and without the concept do not differ at "{site}", so there '
+            "is no direction. Give other pictures, or another site."
+        )
+    return size
+
+
+def _join_square(groups: Sequence[_Moments], site: str) -> float:
+    total = sum(group.count for group in groups)
+    return sum(group.square[site] * group.count for group in groups) / total
+
+
+def _measure(
+    denoiser: Denoiser,
+    images: Float[Tensor, "case ..."],
+    names: Sequence[str],
+    sigma: float,
+    *,
+    kind: Kind,
+    draws: int,
+    seed: int,
+) -> _Moments:
+    """Average the representation of noisy pictures, in float64; one truncated forward a draw."""
+    _check_images(images)
+    ids, device = content_ids(quantize(images)), device_of(denoiser)
+    sums: dict[str, Any] = dict.fromkeys(names, 0.0)
+    squares = dict.fromkeys(names, 0.0)
+    for pairs in torch.arange(len(images) * draws).split(BATCH):
+        rows = pairs // draws
+        x0 = denoiser.encode(images[rows].to(device))
+        eps = draw_noise_batch(
+            tuple(x0.shape[1:]), seed=seed, item_ids=[ids[int(i)] for i in rows],
+            draws=(pairs % draws).tolist(),
+        )  # fmt: skip
+        level = x0.new_full((len(x0),), sigma)
+        noisy = x0 + per_sample(level, x0) * eps.to(x0)
+        with torch.no_grad(), capture(denoiser, names, pooling="none") as tape:
+            denoiser.denoise(noisy, level, denoiser.null_condition(len(noisy)))
+        for site in names:
+            h = tape[site].double().cpu()
+            sums[site] = sums[site] + h.sum(dim=0)
+            squares[site] += float(h.square().sum())
+    count = len(images) * draws
+    means = {site: sums[site] / count for site in names}
+    return _Moments(
+        {site: _pool(mean) if kind == "pooled" else mean for site, mean in means.items()},
+        {site: squares[site] / (count * means[site].numel()) for site in names},
+        count,
+    )
+
+
+def _pool(mean: Float[Tensor, "..."]) -> Float[Tensor, " unit"]:
+    """Average over places: pixels of a feature map, or tokens."""
+    if mean.ndim == 3:
+        return mean.mean(dim=(1, 2))
+    return mean.mean(dim=0) if mean.ndim == 2 else mean
+
+
+def _check_images(images: Float[Tensor, "case ..."]) -> None:
+    if not len(images):
+        raise BadInputError("A concept needs at least one picture, and none was given.")
+    if not bool(torch.isfinite(images).all()):
+        raise NonFiniteError("A reference picture holds NaN or infinity. Leave it out.")
