@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from equipoise.doors import CalibratedDetector as CalibratedDetector
     from equipoise.doors import audit as audit
     from equipoise.doors import calibrate as calibrate
+    from equipoise.doors import calibrate_guard as calibrate_guard
     from equipoise.doors import concept as concept
+    from equipoise.doors import guard as guard
     from equipoise.doors import spikiness as spikiness
     from equipoise.errors import EquipoiseError as EquipoiseError
     from equipoise.loading import load as load
@@ -45,8 +47,10 @@ _HOMES = {
     "audit": "equipoise.doors",
     "build_preset": "equipoise.detection",
     "calibrate": "equipoise.doors",
+    "calibrate_guard": "equipoise.doors",
     "capture": "equipoise.representation",
     "concept": "equipoise.doors",
+    "guard": "equipoise.doors",
     "load": "equipoise.loading",
     "load_calibration": "equipoise.detection",
     "load_vector": "equipoise.steering",
@@ -64,8 +68,10 @@ __all__ = [
     "audit",
     "build_preset",
     "calibrate",
+    "calibrate_guard",
     "capture",
     "concept",
+    "guard",
     "load",
     "load_calibration",
     "load_vector",

@@ -1,18 +1,21 @@
 """The front doors: one line each in a notebook; everything behind them lives in the rooms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import FolderPile
+from equipoise.auditing.subject import Subject, build_sampler, open_subject
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Calibration,
     Judgement,
+    Mode,
     Null,
     Scores,
     Spikiness,
@@ -20,6 +23,11 @@ from equipoise.detection import (
     calibrate_scores,
     judge,
 )
+from equipoise.guarding.fit import collect_evidence, fit_guard
+from equipoise.guarding.guard import DEFAULT_ATTEMPTS, Action, Guard
+from equipoise.guarding.pipeline import PipelineSource
+from equipoise.guarding.sampler import SamplerSource
+from equipoise.guarding.source import Source
 from equipoise.images import content_ids, quantize
 from equipoise.loading import load
 from equipoise.report import render_report
@@ -174,3 +182,83 @@ def audit(
     run = run_audit(asked, Path(out))
     render_report(run.path)
     return run
+
+
+def guard(
+    target: object,
+    calibration: Calibration,
+    action: Action = "flag",
+    *,
+    attempts: int = DEFAULT_ATTEMPTS,
+    log: str | Path | None = None,
+) -> Guard:
+    """Check every output while it is made, and act on what looks memorized.
+
+        with eq.guard(pipeline, calibration, action="resample") as checked:
+            result = checked("a portrait")
+
+    Args:
+        target: A live pipeline of diffusers (Stable Diffusion 1.x, DiT, DDPM, DDIM, PNDM), which
+            is then called as itself; or "zoo:NAME", a file or a denoiser, which is called
+            `checked(item_ids, seed=...)`.
+        calibration: From `calibrate_guard`, fitted on generations of this target.
+        action: "flag", "resample", "block", or a function of the flagged item that returns the
+            image to give instead.
+        attempts: New seeds an output that "resample" tries.
+        log: Parquet file of what was flagged, with seed and prompt.
+
+    Raises:
+        CalibrationError: when the calibration is of another model or of finished pictures.
+        BadInputError: for a target or an action that is not known.
+    """
+    place = None if log is None else Path(log)
+    return Guard(_open_source(target), calibration, action=action, attempts=attempts, log=place)
+
+
+def calibrate_guard(
+    target: object,
+    detector: CalibratedDetector | Calibration | Spikiness,
+    calls: Iterable[Mapping[str, Any]],
+    *,
+    mode: Mode = "free",
+    fpr: float = 0.01,
+    null: Null = "own outputs",
+    sigmas: Sequence[float] | None = None,
+) -> Calibration:
+    """Set the threshold of a guard from generations that are not memorized.
+
+    Copies among them only make it conservative.
+
+    Args:
+        target: As `guard` takes it.
+        detector: Sites, pooling, statistic and sign, which are taken over.
+        calls: Arguments of the target's calls by name, such as `{"prompt": ..., "generator":
+            ...}` or `{"item_ids": ..., "seed": ...}`; a quarter of the outputs measures the
+            scale of the units, the rest sets the threshold: at least 1/fpr - 1.
+        mode: "free" reads the sampler's own forwards, "check" looks once at the final sample,
+            "early" can stop a generation before its end.
+        fpr: Promised false-positive rate.
+        null: What the outputs are; recorded.
+        sigmas: Noise levels that are read in modes "free" and "early".
+
+    Raises:
+        CalibrationError: when the rate is finer than the outputs can promise.
+    """
+    source = _open_source(target)
+    calibration = detector.calibration if isinstance(detector, CalibratedDetector) else detector
+    chosen = calibration if isinstance(calibration, Spikiness) else calibration.detector
+    evidence = collect_evidence(source, calls, chosen, mode=mode)
+    return fit_guard(
+        source.denoiser, evidence, chosen, mode=mode, fpr=fpr, null=null, sigmas=sigmas
+    )
+
+
+def _open_source(target: object) -> Source:
+    if isinstance(target, (str, Path)):
+        return SamplerSource(open_subject(str(target)))
+    if isinstance(target, Subject):
+        return SamplerSource(target)
+    if isinstance(target, Denoiser):
+        sampler = build_sampler(target)
+        return SamplerSource(Subject("given", target, sampler, lambda *_: None, None))
+    return PipelineSource(target)

@@ -1,45 +1,11 @@
-"""Tiny models in diffusers' formats, with seeded random weights."""
-
-import json
+"""A tiny DiT in diffusers' format, with seeded random weights."""
 
 import pytest
 import torch
 
 
-def shake(module, *, seed):
-    """Give every parameter seeded noise: a fresh transformer outputs nothing but zeros."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return module.eval().requires_grad_(False)
-
-
-def build_tokenizer(folder):
-    from transformers import CLIPTokenizer
-
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words = [*letters, *(f"{letter}</w>" for letter in letters)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(
-        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16
-    )
-
-
 @pytest.fixture(scope="session")
-def scheduler():
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def transformer():
+def transformer(shake):
     from diffusers import DiTTransformer2DModel
 
     with torch.random.fork_rng():
@@ -49,48 +15,3 @@ def transformer():
             num_layers=3, sample_size=8, patch_size=2, num_embeds_ada_norm=5,
         )  # fmt: skip
     return shake(model, seed=1)
-
-
-@pytest.fixture(scope="session")
-def vae():
-    from diffusers import AutoencoderKL
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = AutoencoderKL(
-            in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(8, 16),
-            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-            norm_num_groups=4, sample_size=16, scaling_factor=0.5,
-        )  # fmt: skip
-    return shake(model, seed=2)
-
-
-@pytest.fixture(scope="session")
-def pipeline(vae, scheduler, tmp_path_factory):
-    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    tokenizer = build_tokenizer(tmp_path_factory.mktemp("tokenizer"))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        unet = UNet2DConditionModel(
-            sample_size=8, in_channels=4, out_channels=4, block_out_channels=(8, 16),
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), layers_per_block=1,
-            cross_attention_dim=12, attention_head_dim=2, norm_num_groups=4,
-        )  # fmt: skip
-        text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=12,
-                intermediate_size=24,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                max_position_embeddings=16,
-            )
-        )
-    return StableDiffusionPipeline(
-        vae=vae, text_encoder=shake(text, seed=4), tokenizer=tokenizer, unet=shake(unet, seed=3),
-        scheduler=scheduler, safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip

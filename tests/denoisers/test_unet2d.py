@@ -7,27 +7,29 @@ from equipoise.denoisers.unet2d import build_unet2d
 from equipoise.errors import BadInputError
 from equipoise.representation import select_sites
 
-from .conftest import shake
-
 pytestmark = pytest.mark.slow  # diffusers takes seconds to import
 
 
-def build_unet(**words):
-    from diffusers import UNet2DModel
+@pytest.fixture(scope="module")
+def build_unet(shake):
+    def build(**words):
+        from diffusers import UNet2DModel
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        unet = UNet2DModel(
-            sample_size=8, in_channels=3, out_channels=3, block_out_channels=(8, 16),
-            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D"), layers_per_block=1,
-            attention_head_dim=8, norm_num_groups=4, **words,
-        )  # fmt: skip
-    return shake(unet, seed=1)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            unet = UNet2DModel(
+                sample_size=8, in_channels=3, out_channels=3, block_out_channels=(8, 16),
+                down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+                up_block_types=("AttnUpBlock2D", "UpBlock2D"), layers_per_block=1,
+                attention_head_dim=8, norm_num_groups=4, **words,
+            )  # fmt: skip
+        return shake(unet, seed=1)
+
+    return build
 
 
 @pytest.fixture(scope="module")
-def ddpm():
+def ddpm(build_unet):
     from diffusers import DDPMPipeline, DDPMScheduler
 
     return DDPMPipeline(build_unet(), DDPMScheduler())
@@ -70,7 +72,7 @@ def test_a_saved_pipeline_opens_again_with_the_same_answers(ddpm, tmp_path):
     )
 
 
-def test_a_score_model_denoises_by_tweedies_formula():
+def test_a_score_model_denoises_by_tweedies_formula(build_unet):
     from diffusers import ScoreSdeVeScheduler
 
     unet = build_unet(time_embedding_type="fourier")
@@ -88,7 +90,7 @@ def test_a_score_model_denoises_by_tweedies_formula():
     assert eq.spikiness(model, images).values.shape == (2,)
 
 
-def test_what_has_no_empty_condition_or_no_schedule_is_refused():
+def test_what_has_no_empty_condition_or_no_schedule_is_refused(build_unet):
     from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 
     with pytest.raises(BadInputError, match="needs the class of every picture"):

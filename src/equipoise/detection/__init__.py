@@ -3,6 +3,7 @@
 from equipoise.detection.calibration import (
     Calibration,
     Judgement,
+    Mode,
     Null,
     Verdict,
     calibrate_scores,
@@ -11,6 +12,7 @@ from equipoise.detection.calibration import (
     q_values,
 )
 from equipoise.detection.draws import DEFAULT_BATCH, Precision, Scores, Stopwatch, score_draws
+from equipoise.detection.look import Look
 from equipoise.detection.preset import PRESETS, Preset, build_preset
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.spikiness import (
@@ -19,6 +21,7 @@ from equipoise.detection.spikiness import (
     Spikiness,
     UnitScale,
     build_default,
+    join_units,
 )
 from equipoise.detection.sweep import (
     ChosenCell,
@@ -37,6 +40,8 @@ __all__ = [
     "Detector",
     "Judgement",
     "KnownCopies",
+    "Look",
+    "Mode",
     "Null",
     "Precision",
     "Preset",
@@ -51,6 +56,7 @@ __all__ = [
     "build_preset",
     "calibrate_scores",
     "choose_cell",
+    "join_units",
     "judge",
     "load_calibration",
     "measure_sensitivity",

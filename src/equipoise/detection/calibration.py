@@ -29,6 +29,7 @@ from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser, fingerprint
 from equipoise.detection.draws import Scores
+from equipoise.detection.look import Look
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.spikiness import Spikiness
 from equipoise.errors import CalibrationError
@@ -38,6 +39,8 @@ from equipoise.runs.atomic import write_atomic
 VERSION = 1
 Null = Literal["generated and novel", "held-out real", "own outputs"]
 Verdict = Literal["memorized", "not_memorized", "inconclusive"]
+Mode = Literal["image", "free", "check", "early"]
+"""What scores are measured on: finished pictures, or a generation as a guard reads it."""
 
 
 class Calibration(BaseModel):
@@ -63,6 +66,12 @@ class Calibration(BaseModel):
     """How site, sigma, statistic and sign were chosen; empty when nothing was chosen."""
     copies: tuple[KnownCopies, ...] = ()
     """Scores of known copies that nothing was chosen on; empty where no truth is known."""
+    mode: Mode = "image"
+    """What the scores were measured on."""
+    looks: tuple[Look, ...] = ()
+    """Noise levels of the sampler that are read, falling; empty for finished pictures."""
+    conditioned: bool = False
+    """Whether the forwards that are read had the condition of the output, not the empty one."""
 
     @property
     def n(self) -> int:
@@ -105,12 +114,18 @@ class Calibration(BaseModel):
         below = torch.searchsorted(calibration, scores.contiguous(), side="left")
         return (1 + self.n - below).double() / (self.n + 1)
 
-    def check_model(self, denoiser: Denoiser) -> None:
-        """Refuse a model other than the one calibrated.
+    def check_model(self, denoiser: Denoiser, *, mode: Mode = "image") -> None:
+        """Refuse a model other than the one calibrated, and scores measured on something else.
 
         Raises:
-            CalibrationError: naming both fingerprints.
+            CalibrationError: naming both fingerprints, or both modes.
         """
+        if self.mode != mode:
+            raise CalibrationError(
+                f'This calibration was fitted in mode "{self.mode}" and is asked to judge in '
+                f'mode "{mode}": their scores cannot be compared. Finished pictures need '
+                "equipoise.calibrate, generations equipoise.calibrate_guard."
+            )
         found = fingerprint(denoiser)
         if found != self.fingerprint:
             raise CalibrationError(
@@ -136,12 +151,15 @@ def calibrate_scores(
     detector: Spikiness,
     denoiser: Denoiser,
     scores: Float64[Tensor, " case"],
-    pictures: UInt8[Tensor, "case channel height width"],
+    pictures: UInt8[Tensor, "case channel height width"] | None,
     *,
     fpr: float,
     null: Null,
     selection: dict[str, float | int | str] | None = None,
     copies: tuple[KnownCopies, ...] = (),
+    mode: Mode = "image",
+    looks: tuple[Look, ...] = (),
+    conditioned: bool = False,
 ) -> Calibration:
     """Set the threshold for a false-positive rate from the scores of non-memorized items.
 
@@ -149,11 +167,14 @@ def calibrate_scores(
         detector: What made the scores.
         denoiser: The model they belong to.
         scores: Scores of the calibration items.
-        pictures: The items themselves, for the recorded domain.
+        pictures: The items themselves, for the recorded domain; None leaves it open.
         fpr: Wanted false-positive rate, between 1/(n+1) and 1.
         null: What the items are.
         selection: How the detector was chosen, for the record.
         copies: Scores of known copies, made by the same detector and model.
+        mode: What the scores were measured on.
+        looks: Noise levels of the sampler that were read.
+        conditioned: Whether those forwards had the condition of the output.
 
     Raises:
         CalibrationError: when the rate is finer than n items can promise.
@@ -164,10 +185,12 @@ def calibrate_scores(
             f"{int((~torch.isfinite(scores)).sum())} of {len(scores)} calibration scores are not "
             "finite; the statistic is undefined there. Choose another site or statistic."
         )
+    domain = {} if pictures is None else measure_domain(pictures)
     return Calibration(
         detector=detector, fingerprint=fingerprint(denoiser), null=null, promised=fpr,
-        scores=tuple(sorted(scores.tolist())), domain=measure_domain(pictures),
+        scores=tuple(sorted(scores.tolist())), domain=domain,
         selection=selection or {}, copies=copies,
+        mode=mode, looks=looks, conditioned=conditioned,
     )  # fmt: skip
 
 

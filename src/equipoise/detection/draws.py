@@ -77,6 +77,24 @@ def score_draws(
     _check_items(images, ids)
     device = device_of(denoiser)
     x0 = torch.cat([denoiser.encode(part.to(device)) for part in images.split(batch)])
+    return score_sample_draws(
+        x0, ids, measure_noisy,
+        sigma=sigma, draws=draws, seed=seed, precision=precision, batch=batch,
+    )  # fmt: skip
+
+
+def score_sample_draws(
+    x0: Float[Tensor, "case ..."],
+    ids: Sequence[str],
+    measure_noisy: Callable[[Tensor, Tensor, Tensor], Tensor],
+    *,
+    sigma: float,
+    draws: int,
+    seed: int,
+    precision: Precision = "float32",
+    batch: int = DEFAULT_BATCH,
+) -> Float64[Tensor, "case draw *cell"]:
+    """Do the same with clean samples `x0`, which lie where the model computes."""
     items = torch.arange(len(ids)).repeat_interleave(draws)
     rows = []
     for pairs in torch.arange(len(items)).split(batch):
@@ -92,7 +110,7 @@ def score_draws(
         noisy = clean + per_sample(level, clean) * eps.to(clean)
         with (
             torch.no_grad(),
-            torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+            torch.autocast(x0.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
         ):
             rows.append(measure_noisy(noisy, clean, level).double().cpu())
     values = torch.cat(rows)

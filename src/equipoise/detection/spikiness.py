@@ -14,7 +14,7 @@ References:
     2026), Sec. 4.1, Alg. 1 | arXiv 2512.20963
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import torch
@@ -29,6 +29,7 @@ from equipoise.detection.draws import (
     Scores,
     Stopwatch,
     score_draws,
+    score_sample_draws,
 )
 from equipoise.errors import BadInputError
 from equipoise.representation import Pooling, Statistic, measure, observe, select_sites
@@ -123,15 +124,21 @@ class Spikiness(BaseModel):
             BadInputError, NonFiniteError: when an image cannot be scored.
         """
         watch = Stopwatch()
-
-        def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
-            seen = observe(denoiser, x, sigma, self.sites, pooling=self.pooling)
-            return self.measure_units(join_units([seen[site].tensor for site in self.sites]))
-
         per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
+            denoiser, images, ids, self._measurer(denoiser),
             sigma=self.sigma, draws=self.draws, seed=self.seed,
             precision=self.precision, batch=batch,
+        )  # fmt: skip
+        return Scores(per_draw, evaluations=len(ids) * self.draws, seconds=watch.seconds)
+
+    def score_samples(
+        self, denoiser: Denoiser, x0: Float[Tensor, "case ..."], ids: Sequence[str]
+    ) -> Scores:
+        """Score clean samples `x0` of the model, which then need not be encoded."""
+        watch = Stopwatch()
+        per_draw = score_sample_draws(
+            x0, ids, self._measurer(denoiser),
+            sigma=self.sigma, draws=self.draws, seed=self.seed, precision=self.precision,
         )  # fmt: skip
         return Scores(per_draw, evaluations=len(ids) * self.draws, seconds=watch.seconds)
 
@@ -139,6 +146,13 @@ class Spikiness(BaseModel):
         """Turn the units of each item into its score."""
         scaled = self.scale.apply(units) if self.scale else units
         return self.sign * measure(scaled, self.statistic)
+
+    def _measurer(self, denoiser: Denoiser) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
+            seen = observe(denoiser, x, sigma, self.sites, pooling=self.pooling)
+            return self.measure_units(join_units([seen[site].tensor for site in self.sites]))
+
+        return measure_noisy
 
     def describe(self) -> dict[str, Any]:
         """Return the specification for people: the scale as its number of units."""

@@ -78,6 +78,31 @@ def sample_heun(
         yield SamplerState(step + 1, sigma_next, x, x0_hat, 2 if sigma_next > 0 else 1)
 
 
+def sample_states(
+    denoiser: Denoiser,
+    item_ids: Sequence[str],
+    sigmas: Sequence[float],
+    *,
+    seed: int,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
+) -> Iterator[SamplerState]:
+    """Yield the states of one batch of items, each from the item's own noise stream.
+
+    Args:
+        denoiser: The model.
+        item_ids: One an item; keys its noise.
+        sigmas: Decreasing noise levels in data units, the last one 0.
+        seed: Seed of the noise.
+        conditions: One an item; None means the empty one.
+    """
+    device = device_of(denoiser)
+    noise = draw_noise_batch(
+        denoiser.sample_shape, seed=seed, item_ids=item_ids, draws=[0] * len(item_ids)
+    )
+    cond = None if conditions is None else conditions.to(device)
+    return sample_heun(denoiser, noise.to(device), sigmas, cond=cond)
+
+
 def sample_items(
     denoiser: Denoiser,
     item_ids: Sequence[str],
@@ -87,23 +112,9 @@ def sample_items(
     batch: int,
     conditions: Shaped[Tensor, "case ..."] | None = None,
 ) -> Iterator[Float[Tensor, "batch ..."]]:
-    """Sample one `x0` an item, batch by batch, each from the item's own noise stream.
-
-    Args:
-        denoiser: The model.
-        item_ids: One an item; keys its noise.
-        sigmas: Decreasing noise levels in data units, the last one 0.
-        seed: Seed of the noise.
-        batch: Items a forward.
-        conditions: One an item; None means the empty one.
-    """
-    device = device_of(denoiser)
+    """Sample one `x0` an item, `batch` items a forward; the rest as in `sample_states`."""
     for start in range(0, len(item_ids), batch):
         rows = slice(start, start + batch)
-        ids = item_ids[rows]
-        noise = draw_noise_batch(
-            denoiser.sample_shape, seed=seed, item_ids=ids, draws=[0] * len(ids)
-        )
-        cond = None if conditions is None else conditions[rows].to(device)
-        *_, last = sample_heun(denoiser, noise.to(device), sigmas, cond=cond)
+        cond = None if conditions is None else conditions[rows]
+        *_, last = sample_states(denoiser, item_ids[rows], sigmas, seed=seed, conditions=cond)
         yield last.x

@@ -1,0 +1,1 @@
+"""Guard: check every output while it is made."""
