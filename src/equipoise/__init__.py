@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from equipoise.representation import sites as sites
     from equipoise.steering import ConceptVector as ConceptVector
     from equipoise.steering import load_vector as load_vector
+    from equipoise.steering import steer as steer
 
 _HOMES = {
     "CalibratedDetector": "equipoise.doors",
@@ -56,6 +57,7 @@ _HOMES = {
     "load_vector": "equipoise.steering",
     "sites": "equipoise.representation",
     "spikiness": "equipoise.doors",
+    "steer": "equipoise.steering",
     "wrap": "equipoise.denoisers",
 }
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "load_vector",
     "sites",
     "spikiness",
+    "steer",
     "wrap",
 ]
 __version__ = "0.1.0"
