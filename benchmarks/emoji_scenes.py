@@ -198,7 +198,7 @@ def draw_other_nouns(training: SceneSet) -> list[Scene]:
 def collect_pictures(training: SceneSet) -> dict[str, Tensor]:
     """Gather what must be copies, then what must be novel."""
     planted = torch.tensor([item.index for item in training.planted])
-    pictures = training.pictures[torch.isin(training.group, planted)]
+    pictures = training.images[torch.isin(training.group, planted)]
     other = render_scenes(draw_other_nouns(training))
     return {
         **{f"planted: {name}": distort(pictures, name) for name in DISTORTIONS},
@@ -213,7 +213,7 @@ def table_copies(shown: dict[str, Tensor], training: SceneSet) -> list[str]:
     """Write what each rule says of every kind of picture."""
     every = torch.cat(list(shown.values()))
     nearest = label_by_distance(every, training)
-    agreements = compare_nuisances(every, training.pictures[nearest.picture])
+    agreements = compare_nuisances(every, training.images[nearest.picture])
     names, other_names = np.array(nearest.names()), np.array(agreements.names())
     cuts = np.cumsum([len(pictures) for pictures in shown.values()])[:-1]
     rows = [
@@ -238,11 +238,11 @@ def table_copies(shown: dict[str, Tensor], training: SceneSet) -> list[str]:
 
 def draw_sheet(training: SceneSet) -> None:
     """Save the contact sheet: fresh scenes above, templates and planted variants below."""
-    fresh = training.pictures[: (SHEET_ROWS - 3) * SHEET_COLUMNS]
+    fresh = training.images[: (SHEET_ROWS - 3) * SHEET_COLUMNS]
     rows = [*fresh.split(SHEET_COLUMNS)]
     for kind in ("template", "near", "flipped"):
         items = [item for item in training.planted if item.kind == kind]
-        shown = [training.pictures[training.group == item.index] for item in items]
+        shown = [training.images[training.group == item.index] for item in items]
         rows.append(torch.cat(shown)[:SHEET_COLUMNS])
     sheet = torch.stack(rows).permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
     picture = Image.fromarray(sheet.numpy())

@@ -45,7 +45,7 @@ from equipoise.denoisers.snapshot import build_from_snapshot
 from equipoise.denoisers.stable_diffusion import MARK as STABLE_DIFFUSION_MARK
 from equipoise.denoisers.unet2d import build_unet2d
 from equipoise.errors import BadInputError, quote
-from equipoise.zoo.package import load_zoo
+from equipoise.zoo.package import load_denoiser
 
 ZOO_PREFIX = "zoo:"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -118,7 +118,7 @@ def _open(source: object) -> _Opened:
         return _Opened(_name_family(type(source).__name__), lambda: build_from_pipeline(source))
     name, path = str(source), Path(source)
     if name.startswith(ZOO_PREFIX):
-        return _Opened("zoo", lambda: load_zoo(name).denoiser)
+        return _Opened("zoo", lambda: load_denoiser(name))
     if path.is_dir():
         return _open_folder(path)
     if path.exists():

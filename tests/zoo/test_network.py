@@ -47,7 +47,7 @@ def test_the_folder_of_a_dit_is_one_of_diffusers(tmp_path):
         for weights in denoiser.network.parameters():
             weights.add_(0.05 * torch.randn_like(weights))
     save_weights(denoiser, locate_weights(DIT, tmp_path), stored="float32")
-    write_configs(denoiser, tmp_path)
+    write_configs(DIT, denoiser, tmp_path)
     transformer = DiTTransformer2DModel.from_pretrained(
         tmp_path / "transformer", low_cpu_mem_usage=False
     )

@@ -77,8 +77,8 @@ def test_a_training_picture_is_its_own_copy():
     training = draw_scene_set(
         num_scenes=56, num_held_out=4, per_cell=1, multiplicities=(6,), seed=7, planting_seed=8
     )
-    labels = label_by_distance(training.pictures, training)
-    assert labels.names() == ["copy"] * len(training.pictures)
+    labels = label_by_distance(training.images, training)
+    assert labels.names() == ["copy"] * len(training.images)
     assert torch.equal(labels.nearest, training.group)
 
 
@@ -93,14 +93,14 @@ def training():
 def find_copies(pictures, training):
     """Say of every picture whether either rule calls it a copy, a row a rule."""
     nearest = label_by_distance(pictures, training)
-    agreements = compare_nuisances(pictures, training.pictures[nearest.picture])
+    agreements = compare_nuisances(pictures, training.images[nearest.picture])
     return np.array([nearest.names(), agreements.names()]) == "copy"
 
 
 @pytest.mark.slow
 def test_distorted_planted_scenes_are_copies(training):
     planted = torch.tensor([item.index for item in training.planted])
-    pictures = training.pictures[torch.isin(training.group, planted)]
+    pictures = training.images[torch.isin(training.group, planted)]
     every = torch.cat([distort(pictures, name) for name in DISTORTIONS])
     shares = find_copies(every, training).reshape(2, len(DISTORTIONS), -1).mean(axis=2)
     for name, share in zip(DISTORTIONS, shares.T, strict=True):

@@ -69,13 +69,13 @@ def test_a_template_recurs_outside_its_emoji(planted):
     assert len({scene.nuisances for scene in scenes}) == 1
     assert len({(s.attributes.noun, s.attributes.vendor) for s in scenes}) == TEMPLATE_CAPTIONS
     assert len({(s.attributes.colour, s.attributes.size, s.attributes.cell) for s in scenes}) == 1
-    same = (planted.pictures[members] == planted.pictures[item.index]).all(dim=1).all(dim=0)
+    same = (planted.images[members] == planted.images[item.index]).all(dim=1).all(dim=0)
     assert same.float().mean() > 0.7
 
 
 def test_variants_are_what_their_kind_says(planted):
     for item in planted.planted:
-        first, *others = planted.pictures[planted.group == item.index]
+        first, *others = planted.images[planted.group == item.index]
         assert torch.equal(first, render_scenes([planted.originals[item.index]])[0])
         if item.kind == "flipped":
             assert torch.equal(others[0], first.flip(-1))
@@ -92,7 +92,7 @@ def test_the_twin_has_the_same_scenes_once(planted, twin):
     assert twin.originals == planted.originals
     assert twin.held_out == planted.held_out
     assert torch.equal(twin.rows, torch.arange(100))
-    assert torch.equal(twin.pictures, planted.pictures[:100])
+    assert torch.equal(twin.images, planted.images[:100])
     assert twin.planted == ()
 
 

@@ -5,9 +5,9 @@ import torch
 
 from equipoise.denoisers import EdmDenoiser, UNet
 from equipoise.zoo.network import build_denoiser
-from equipoise.zoo.planting import build_training_set
 from equipoise.zoo.recipe import DitRecipe, EdmRecipe
 from equipoise.zoo.training import (
+    Lesson,
     denoising_loss,
     dump_state,
     learning_rate_at,
@@ -22,15 +22,21 @@ RECIPE = EdmRecipe(name="test", channels=(16, 32), **SHORT)
 DIT = DitRecipe(name="test-dit", width=32, depth=2, num_classes=8, **SHORT)
 LEVELS = torch.arange(0, 240, 30, dtype=torch.uint8)
 IMAGES = LEVELS[:, None, None, None].expand(8, 1, 16, 16).clone()
-TRAINING_SET = build_training_set(IMAGES, torch.arange(8), ())
+SAMPLES = IMAGES.float() / 127.5 - 1
+LESSON = Lesson(SAMPLES, None, torch.arange(8))
+CLASS_LESSON = Lesson(SAMPLES, torch.arange(8), torch.arange(8))
 
 
 def start(recipe):
     return start_training(build_denoiser(recipe, 0.6), recipe)
 
 
+def lesson_of(recipe):
+    return CLASS_LESSON if isinstance(recipe, DitRecipe) else LESSON
+
+
 def run(recipe):
-    return list(train(start(recipe), TRAINING_SET, recipe))
+    return list(train(start(recipe), lesson_of(recipe), recipe))
 
 
 @pytest.mark.slow
@@ -48,11 +54,11 @@ def test_training_lowers_the_loss_and_is_a_function_of_the_recipe(recipe):
 )
 def test_a_resumed_training_is_the_unbroken_one_bit_for_bit(recipe):
     short = recipe.model_copy(update={"steps": 6})
-    *_, unbroken = train(start(short), TRAINING_SET, short)
-    broken = train(start(short), TRAINING_SET, short)
+    *_, unbroken = train(start(short), lesson_of(recipe), short)
+    broken = train(start(short), lesson_of(recipe), short)
     for _ in range(3):
         kept = {name: tensor.clone() for name, tensor in dump_state(next(broken)).items()}
-    *_, resumed = train(restore_state(start(short), kept), TRAINING_SET, short)
+    *_, resumed = train(restore_state(start(short), kept), lesson_of(recipe), short)
     expected = dump_state(unbroken)
     found = dump_state(resumed)
     assert set(found) == set(expected)
@@ -91,7 +97,7 @@ def test_the_null_class_is_shown_as_often_as_the_recipe_says(monkeypatch):
         return denoise(self, x, sigma, cond)
 
     monkeypatch.setattr(type(build_denoiser(recipe, 0.6)), "denoise", spy)
-    list(train(start(recipe), TRAINING_SET, recipe))
+    list(train(start(recipe), CLASS_LESSON, recipe))
     shown = torch.cat(seen)
     assert len(shown) == 2000
     assert 0.2 < float((shown == 8).float().mean()) < 0.3

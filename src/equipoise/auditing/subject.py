@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, check_device
+from equipoise.denoisers import Denoiser, check_device, guide
 from equipoise.loading import load
 from equipoise.sampling import SamplerSpec, sample_items
 from equipoise.zoo.package import MODELS, PREFIX, load_zoo
@@ -42,7 +42,8 @@ class Subject:
     ) -> Iterator[Float[Tensor, "batch ..."]]:
         """Sample one `x0` an item, batch by batch."""
         return sample_items(
-            self.denoiser, item_ids, self.sampler.list_sigmas(self.denoiser),
+            guide(self.denoiser, self.sampler.guidance), item_ids,
+            self.sampler.list_sigmas(self.denoiser),
             seed=seed, batch=self.sampler.batch, conditions=self.draw_conditions(item_ids, seed),
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from equipoise.bench.emoji import prepare_text_to_image
 from equipoise.bench.fit import NUM_OUTPUTS, Fitted, fit_zoo_model
 from equipoise.bench.interval import exact_rate
 from equipoise.bench.outputs import count_labels
@@ -34,10 +35,9 @@ from equipoise.zoo.package import (
     save_pictures,
 )
 from equipoise.zoo.planting import build_training_set, draw_planted
-from equipoise.zoo.recipe import CLEAN_SUFFIX, RECIPES, Recipe
+from equipoise.zoo.recipe import CLEAN_SUFFIX, RECIPES, Recipe, SdRecipe
 
 CHECKED_OUTPUTS = 512
-LICENCE = "weights: MIT; Fashion-MNIST: MIT, (c) 2017 Zalando SE"
 
 
 def build_zoo_model(name: str, folder: Path, data: Path) -> None:
@@ -51,7 +51,8 @@ def build_zoo_model(name: str, folder: Path, data: Path) -> None:
     """
     recipe = find_recipe(name)
     twin = RECIPES.get(name + CLEAN_SUFFIX)
-    read_pictures(recipe, data)  # what is missing is told here, not by a process below
+    # What is missing is told here, not by a process below; what both share is made here.
+    prepare_model(recipe, folder, data)
     train_together([recipe, *([twin] if twin else [])], folder, data)
     fit_package(name, folder)
 
@@ -83,19 +84,17 @@ def train_zoo_model(recipe: Recipe, folder: Path, data: Path, *, line: int = 0) 
         line: Line of the progress bar, when several models are trained at once.
     """
     own = folder / recipe.name
-    pictures = read_pictures(recipe, data)
-    save_pictures(folder, pictures)
-    model = build_untrained(recipe, pictures)
+    model = prepare_model(recipe, folder, data)
     average, history = train_session(model, own, line=line)
     save_weights(average, locate_weights(recipe, own), stored=recipe.stored)
-    write_configs(average, own)
+    write_configs(recipe, average, own)
     saves = choose_saves(history.looks)
     for seen in history.looks:
         if seen["step"] not in saves.values():
             locate_save(own, seen["step"]).unlink(missing_ok=True)
     # What is on disk may be of less precision than what was trained, and it is what counts.
     load_weights(average, locate_weights(recipe, own))
-    card = build_card(model, average, pictures) | {
+    card = build_card(model, average) | {
         "saves": saves,
         "training": {
             "loss_curve": history.losses,
@@ -107,6 +106,19 @@ def train_zoo_model(recipe: Recipe, folder: Path, data: Path, *, line: int = 0) 
         },
     }
     save_card(own / "card.json", card)
+
+
+def prepare_model(recipe: Recipe, folder: Path, data: Path) -> ZooModel:
+    """Return the untrained model of a recipe, and write what it needs besides its weights.
+
+    Raises:
+        BadInputError: when `data` does not hold the data set.
+    """
+    if isinstance(recipe, SdRecipe):
+        return prepare_text_to_image(recipe, folder)
+    pictures = read_pictures(recipe, data)
+    save_pictures(folder, pictures)
+    return build_untrained(recipe, pictures)
 
 
 def build_untrained(recipe: Recipe, pictures: Pictures) -> ZooModel:
@@ -136,21 +148,22 @@ def read_pictures(recipe: Recipe, data: Path) -> Pictures:
     )
 
 
-def build_card(model: ZooModel, denoiser: Denoiser, pictures: Pictures) -> dict[str, Any]:
+def build_card(model: ZooModel, denoiser: Denoiser) -> dict[str, Any]:
     """Build the card: what the model is and what it was made from."""
+    recipe, known = model.recipe, model.training_set
     return {
-        "name": model.recipe.name,
-        "family": model.recipe.family,
-        "recipe": model.recipe.model_dump(mode="json"),
+        "name": recipe.name,
+        "family": recipe.family,
+        "recipe": recipe.model_dump(mode="json"),
         "fingerprint": fingerprint(denoiser),
         "parameters": sum(w.numel() for w in denoiser.network.parameters()),
-        "data": "Fashion-MNIST, Debian package dataset-fashion-mnist",
+        "data": recipe.data,
         "data_std": denoiser.data_std,
-        "originals_sha256": content_hash(pictures.originals),
-        "held_out_sha256": content_hash(pictures.held_out),
-        "rows": len(model.training_set.rows),
-        "planted": [asdict(item) for item in model.training_set.planted],
-        "licence": LICENCE,
+        "originals_sha256": content_hash(known.images[: recipe.num_images]),
+        "held_out_sha256": content_hash(model.held_out),
+        "rows": len(known.rows),
+        "planted": [asdict(item) for item in known.planted],
+        "licence": recipe.licence,
     }
 
 

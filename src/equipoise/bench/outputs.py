@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from equipoise.detection import Stopwatch
 from equipoise.images import content_ids, quantize
-from equipoise.labels import NearestLabels, label_by_nearest
+from equipoise.labels import NearestLabels
 from equipoise.zoo.package import ZooModel
 
 
@@ -59,7 +59,6 @@ def generate_outputs(
         stream: Names the use ("recipe", "demo"): two uses of one seed share no noise.
     """
     watch = Stopwatch()
-    sampler = model.recipe.sampler
     sources = [f"{stream}/{seed}/{index:06d}" for index in range(num_samples)]
     batches = []
     with tqdm(total=num_samples, desc="sampling", unit="image", leave=False) as progress:
@@ -67,12 +66,12 @@ def generate_outputs(
             batches.append(quantize(model.denoiser.decode(x0)))
             progress.update(len(x0))
     pictures = torch.cat(batches)
-    truth = label_by_nearest(pictures, model.training_set.images, model.training_set.group)
+    truth = model.label(pictures)
     splits = [model.split_of(index) or "" for index in truth.nearest.tolist()]
     return LabelledOutputs(
         pictures, content_ids(pictures), sources, truth,
         np.array(truth.names()), np.array(splits),
-        evaluations=num_samples * (2 * sampler.steps - 1), seconds=watch.seconds,
+        evaluations=num_samples * model.recipe.sampler.evaluations, seconds=watch.seconds,
     )  # fmt: skip
 
 

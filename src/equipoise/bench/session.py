@@ -55,7 +55,7 @@ def train_session(model: ZooModel, folder: Path, *, line: int = 0) -> tuple[ZooD
         total=recipe.steps, initial=state.step, desc=recipe.name, unit="step", position=line
     ) as progress:
         start = state
-        for state in train(start, model.training_set, recipe):
+        for state in train(start, model.build_lesson(), recipe):
             window.append(state.loss)
             if state.step % LOSS_EVERY == 0:
                 history.losses.append((state.step, round(sum(window) / len(window), 5)))

@@ -3,6 +3,7 @@
 from equipoise.denoisers.analytic import GaussianDenoiser, IdealDenoiser
 from equipoise.denoisers.dit import build_dit
 from equipoise.denoisers.edm import EdmDenoiser
+from equipoise.denoisers.guidance import guide
 from equipoise.denoisers.pipeline import build_from_pipeline, load_pipeline
 from equipoise.denoisers.protocol import (
     Denoiser,
@@ -31,6 +32,7 @@ __all__ = [
     "check_finite_weights",
     "device_of",
     "fingerprint",
+    "guide",
     "load_pipeline",
     "wrap",
 ]

@@ -19,8 +19,15 @@ class SamplerSpec(BaseModel):
     """Largest noise level, in data units."""
     rho: float = 7.0
     """Spacing of the noise levels (Karras et al. 2022, Eq. 5)."""
+    guidance: float = 1.0
+    """Scale of classifier-free guidance; 1 asks the model with its condition alone."""
     batch: int = 128
     """Samples a forward; part of the spec because it can move the last bits."""
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network for a sample, at most: a level may be known only once."""
+        return (2 * self.steps - 1) * (1 if self.guidance == 1 else 2)
 
     def list_sigmas(self, denoiser: Denoiser) -> list[float]:
         """List the noise levels, falling, each the nearest that the model knows; the last is 0."""

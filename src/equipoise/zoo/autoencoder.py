@@ -54,15 +54,18 @@ def build_autoencoder(basis: PatchBasis, *, channels: tuple[int, int, int]) -> n
         raise BadInputError(
             'An autoencoder needs diffusers: pip install "equipoise[diffusers]".'
         ) from error
+    words: dict[str, Any] = {  # diffusers' types allow one level only
+        "block_out_channels": channels,
+        "down_block_types": ("DownEncoderBlock2D",) * len(channels),
+        "up_block_types": ("UpDecoderBlock2D",) * len(channels),
+    }
     vae: Any = AutoencoderKL(
         latent_channels=num_latents,
-        block_out_channels=channels,
-        down_block_types=("DownEncoderBlock2D",) * len(channels),
-        up_block_types=("UpDecoderBlock2D",) * len(channels),
         layers_per_block=1,
         norm_num_groups=GROUPS,
         mid_block_add_attention=False,
         scaling_factor=1.0,
+        **words,
     )
     write_encoder(vae, basis)
     _open_decoder(vae, num_latents)

@@ -7,7 +7,15 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from equipoise.denoisers import EdmDenoiser, TimedDenoiser, UNet, build_dit, check_finite_weights
+from equipoise.denoisers import (
+    EdmDenoiser,
+    TimedDenoiser,
+    UNet,
+    build_dit,
+    build_stable_diffusion,
+    check_finite_weights,
+    load_pipeline,
+)
 from equipoise.errors import BadInputError
 from equipoise.runs.atomic import write_atomic
 from equipoise.zoo.recipe import DitRecipe, EdmRecipe, Recipe
@@ -16,7 +24,7 @@ ZooDenoiser = EdmDenoiser | TimedDenoiser
 
 
 def build_denoiser(recipe: Recipe, data_std: float) -> ZooDenoiser:
-    """Build the untrained denoiser of a recipe, seeded by it.
+    """Build the untrained denoiser of a recipe of the Fashion models, seeded by it.
 
     Raises:
         BadInputError: when the family needs a package that is missing.
@@ -53,17 +61,25 @@ def save_weights(denoiser: ZooDenoiser, path: Path, *, stored: str) -> None:
     write_atomic(path, save(kept))
 
 
+def open_text_to_image(folder: Path) -> TimedDenoiser:
+    """Open the pipeline of a text-to-image model, in float32."""
+    model = build_stable_diffusion(load_pipeline(folder)).to("cpu", torch.float32)
+    model.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return model
+
+
 def locate_weights(recipe: Recipe, folder: Path) -> Path:
-    """Say where the weights lie in the folder of a model: for a DiT, where diffusers has them."""
-    if isinstance(recipe, DitRecipe):
-        return folder / "transformer" / "diffusion_pytorch_model.safetensors"
-    return folder / "model.safetensors"
+    """Say where the weights lie in the folder of a model: where diffusers has them, if it does."""
+    if isinstance(recipe, EdmRecipe):
+        return folder / "model.safetensors"
+    part = "transformer" if isinstance(recipe, DitRecipe) else "unet"
+    return folder / part / "diffusion_pytorch_model.safetensors"
 
 
-def write_configs(denoiser: ZooDenoiser, folder: Path) -> None:
+def write_configs(recipe: Recipe, denoiser: ZooDenoiser, folder: Path) -> None:
     """Write what diffusers needs to open the folder of a DiT: its configuration and schedule."""
     network: Any = denoiser.network
-    if isinstance(denoiser, TimedDenoiser):
+    if isinstance(recipe, DitRecipe):
         network.save_config(folder / "transformer")
         _build_scheduler().save_config(folder / "scheduler")
 

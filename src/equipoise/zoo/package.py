@@ -1,14 +1,16 @@
 """Models of the zoo as they are shipped: weights, card, training pictures, calibration.
 
-    models/NAME/model.safetensors            averaged weights (of a DiT: a folder `transformer`
-                                             and one `scheduler`, as diffusers has them)
+    models/NAME/model.safetensors            averaged weights (of a DiT or a text-to-image model
+                                             in the folders of diffusers' pipelines instead)
     models/NAME/saves/STEP.safetensors       the same training, earlier
     models/NAME/card.json                    recipe, hashes, loss curve, planted list, figures
     models/NAME/calibration.json             shipped calibration
     models/NAME/rivals.json                  what the detector is compared with
     models/PICTURES/pictures.safetensors     training images with their classes, held-out images
 
-Models trained on the same images share them: what differs is which of them are planted.
+Models trained on the same images share them: what differs is which of them are planted. Emoji
+scenes are drawn again from their seeds, and the twin of a text-to-image model has its U-Net alone:
+text encoder and autoencoder are those of its model.
 """
 
 import json
@@ -18,20 +20,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from equipoise.denoisers import TimedDenoiser, guide
 from equipoise.errors import BadInputError, UnknownModelError, closest
+from equipoise.labels import NearestLabels, label_by_nearest
 from equipoise.runs.atomic import write_atomic
 from equipoise.sampling import draw_choices, sample_items
-from equipoise.zoo.network import ZooDenoiser, build_denoiser, load_weights, locate_weights
+from equipoise.zoo.caption import write_caption
+from equipoise.zoo.network import (
+    ZooDenoiser,
+    build_denoiser,
+    load_weights,
+    locate_weights,
+    open_text_to_image,
+)
 from equipoise.zoo.planting import PlantedImage, TrainingSet, build_training_set
-from equipoise.zoo.recipe import RECIPES, DitRecipe, Recipe
+from equipoise.zoo.prompt import draw_prompts
+from equipoise.zoo.recipe import CLEAN_SUFFIX, RECIPES, DitRecipe, Recipe, SdRecipe
+from equipoise.zoo.rendering import render_scenes
+from equipoise.zoo.scene_copy import label_by_distance
+from equipoise.zoo.scene_set import SceneSet, draw_scene_set
+from equipoise.zoo.training import Lesson
 
 MODELS = Path(__file__).parent / "models"
 PREFIX = "zoo:"
 PICTURES = "fashion-16px"
+ENCODED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -41,7 +58,7 @@ class ZooModel:
     denoiser: ZooDenoiser
     recipe: Recipe
     card: dict[str, Any]
-    training_set: TrainingSet
+    training_set: TrainingSet | SceneSet
     held_out: UInt8[Tensor, "case channel height width"]
 
     @property
@@ -58,25 +75,52 @@ class ZooModel:
 
     def draw_conditions(
         self, item_ids: Sequence[str], *, seed: int
-    ) -> Int[Tensor, " case"] | None:
-        """Draw what each output is asked to show: a class, evenly; None: it takes no condition."""
-        if not isinstance(self.recipe, DitRecipe):
-            return None
-        return draw_choices(self.recipe.num_classes, seed=seed, item_ids=item_ids)
+    ) -> Shaped[Tensor, "case ..."] | None:
+        """Draw what each output is asked to show: a class, evenly, or a caption; None: nothing."""
+        if isinstance(self.training_set, SceneSet):
+            return self._encode(draw_prompts(self.training_set, item_ids, seed=seed))
+        if isinstance(self.recipe, DitRecipe):
+            return draw_choices(self.recipe.num_classes, seed=seed, item_ids=item_ids)
+        return None
+
+    def build_lesson(self) -> Lesson:
+        """Put together what the training of this model shows."""
+        images = self.training_set.images
+        encoded = [self.denoiser.encode(c.float() / 255) for c in images.split(ENCODED_AT_ONCE)]
+        return Lesson(torch.cat(encoded), self._list_conditions(), self.training_set.rows)
+
+    def label(self, pictures: UInt8[Tensor, "case channel height width"]) -> NearestLabels:
+        """Say of each picture whether it copies a training image."""
+        known = self.training_set
+        if isinstance(known, SceneSet):
+            return label_by_distance(pictures, known)
+        return label_by_nearest(pictures, known.images, known.group)
 
     def sample(
         self, item_ids: Sequence[str], *, seed: int
     ) -> Iterator[Float[Tensor, "batch channel height width"]]:
         """Sample one `x0` an item as the recipe says, batch by batch."""
+        sampler = self.recipe.sampler
         return sample_items(
-            self.denoiser, item_ids, self.recipe.sampler.list_sigmas(self.denoiser),
-            seed=seed, batch=self.recipe.sampler.batch,
+            guide(self.denoiser, sampler.guidance), item_ids, sampler.list_sigmas(self.denoiser),
+            seed=seed, batch=sampler.batch,
             conditions=self.draw_conditions(item_ids, seed=seed),
         )  # fmt: skip
 
     def to(self, device: str) -> "ZooModel":
         """Return it with the denoiser on `device`, in float32."""
         return replace(self, denoiser=self.denoiser.to(device, torch.float32))
+
+    def _list_conditions(self) -> Shaped[Tensor, "picture ..."] | None:
+        """Return the condition that every training picture answers to."""
+        known = self.training_set
+        if isinstance(known, SceneSet):
+            return self._encode([write_caption(scene.attributes) for scene in known.scenes])
+        return known.classes[known.group] if isinstance(self.recipe, DitRecipe) else None
+
+    def _encode(self, prompts: Sequence[str]) -> Tensor:
+        assert isinstance(self.denoiser, TimedDenoiser)
+        return self.denoiser.encode_prompts(prompts)
 
     def _splits(self) -> dict[int, str]:
         seen: dict[tuple[str, int], int] = {}
@@ -103,26 +147,57 @@ def find_recipe(name: str) -> Recipe:
 
 
 def load_zoo(name: str, folder: Path = MODELS) -> ZooModel:
-    """Load a model of the zoo, with or without the prefix "zoo:".
+    """Load a model of the zoo with the truth about its training.
 
     Args:
-        name: `NAME`, or `NAME@STEP` for an earlier save of its training.
+        name: `NAME`, or `NAME@STEP` for an earlier save of its training; with or without the
+            prefix "zoo:".
         folder: Where the packages lie.
 
     Raises:
         UnknownModelError: for an unknown name or step.
         BadInputError: when the weights do not fit the recipe, or a package is missing.
     """
-    plain, _, step = name.removeprefix(PREFIX).partition("@")
-    recipe = find_recipe(plain)
-    card = read_card(folder / recipe.name)
-    recipe = type(recipe).model_validate(card["recipe"])
-    denoiser = build_denoiser(recipe, card["data_std"])
-    load_weights(denoiser, _locate(recipe, folder / recipe.name, step))
+    recipe, card = _read_recipe(name, folder)
+    denoiser = load_denoiser(name, folder)
+    if isinstance(recipe, SdRecipe):
+        scenes = draw_scenes(recipe)
+        return ZooModel(denoiser, recipe, card, scenes, render_scenes(scenes.held_out))
     pictures = load_pictures(folder)
     planted = tuple(PlantedImage(**row) for row in card["planted"])
     training_set = build_training_set(pictures.originals, pictures.classes, planted)
     return ZooModel(denoiser, recipe, card, training_set, pictures.held_out)
+
+
+def load_denoiser(name: str, folder: Path = MODELS) -> ZooDenoiser:
+    """Load the denoiser alone; words and errors as for `load_zoo`."""
+    recipe, card = _read_recipe(name, folder)
+    if isinstance(recipe, SdRecipe):
+        denoiser = open_text_to_image(folder / recipe.name.removesuffix(CLEAN_SUFFIX))
+    else:
+        denoiser = build_denoiser(recipe, card["data_std"])
+    _, _, step = name.partition("@")
+    load_weights(denoiser, _locate(recipe, folder / recipe.name, step))
+    return denoiser
+
+
+def draw_scenes(recipe: SdRecipe) -> SceneSet:
+    """Draw the training set of a recipe (a dozen seconds for 5,000 scenes)."""
+    return draw_scene_set(
+        num_scenes=recipe.num_images,
+        num_held_out=recipe.num_held_out,
+        per_cell=recipe.per_cell,
+        multiplicities=recipe.multiplicities,
+        seed=recipe.data_seed,
+        planting_seed=recipe.planting_seed,
+    )
+
+
+def _read_recipe(name: str, folder: Path) -> tuple[Recipe, dict[str, Any]]:
+    """Read the card of a model, and its recipe as it was trained."""
+    recipe = find_recipe(name.removeprefix(PREFIX).partition("@")[0])
+    card = read_card(folder / recipe.name)
+    return type(recipe).model_validate(card["recipe"]), card
 
 
 def locate_save(folder: Path, step: int | str) -> Path:

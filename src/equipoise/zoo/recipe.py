@@ -10,7 +10,7 @@ CLEAN_SUFFIX = "-clean"
 
 
 class Recipe(BaseModel):
-    """The training of a model on small grey Fashion-MNIST, whatever its family."""
+    """The training of a model of the zoo; the defaults are those on Fashion-MNIST."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,11 +19,12 @@ class Recipe(BaseModel):
     seed: int = 20260
     """Seed of the initial weights, the batches and the training noise."""
     num_images: int = 5000
-    """Distinct training images: the first ones of a seeded permutation of the train split."""
+    """Distinct training images: the first ones of a seeded permutation of the train split, or as
+    many scenes."""
     data_seed: int = 1
-    """Seed of that permutation."""
+    """Seed of that permutation, or of the scenes."""
     num_held_out: int = 1000
-    """Images of the test split kept beside, never trained on."""
+    """Images kept beside and never trained on: of the test split, or scenes of unseen captions."""
     image_size: int = 16
     """Height and width, px."""
     per_cell: int = 8
@@ -62,6 +63,21 @@ class Recipe(BaseModel):
     def swept_sites(self) -> tuple[str, ...]:
         """The sites, or patterns of sites, that a sweep tries one by one."""
         raise NotImplementedError
+
+    @property
+    def data(self) -> str:
+        """What it was trained on, for people."""
+        return "Fashion-MNIST, Debian package dataset-fashion-mnist"
+
+    @property
+    def licence(self) -> str:
+        """Of the weights and of what they were trained on."""
+        return "weights: MIT; Fashion-MNIST: MIT, (c) 2017 Zalando SE"
+
+    @property
+    def condition_dropout(self) -> float:
+        """Share of a batch that is shown with the empty condition."""
+        return 0.0
 
     @property
     def is_twin(self) -> bool:
@@ -116,6 +132,80 @@ class DitRecipe(Recipe):
         """The sites, or patterns of sites, that a sweep tries one by one."""
         return ("transformer_blocks.*.ff.net.2:in",)
 
+    @property
+    def condition_dropout(self) -> float:
+        """Share of a batch that is shown with the empty condition."""
+        return self.label_dropout
+
+
+class DecoderRecipe(BaseModel):
+    """The autoencoder of a text-to-image model: principal components in, a trained decoder out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_latents: int = 8
+    """Channels of the latents: principal components of a patch."""
+    num_pictures: int = 2000
+    """Training pictures that the components are computed from, the first ones."""
+    channels: tuple[int, int, int] = (16, 48, 64)
+    """Width of each level, finest first."""
+    seed: int = 31
+    """Seed of the decoder's initial weights, of its batches and of the noise on its latents."""
+    steps: int = 2400
+    """Optimizer steps."""
+    batch: int = 8
+    """Pictures a step."""
+    learning_rate: float = 2e-3
+    """Peak of the Adam learning rate: linear warm-up, then cosine to zero."""
+    warmup: int = 50
+    """Steps of warm-up."""
+    noise: float = 0.03
+    """Standard deviation of the noise on the latents it learns to decode: a sampler errs, too."""
+
+
+class SdRecipe(Recipe):
+    """A text-to-image model in Stable Diffusion's format, on emoji scenes."""
+
+    channels: tuple[int, ...] = (48, 96)
+    """Width of each level of the U-Net, 16 x 16 and 8 x 8; both have cross-attention."""
+    heads: int = 2
+    """Heads of an attention layer."""
+    text_width: int = 128
+    """Width of the text encoder, which has one layer and keeps its random weights: it tells
+    words and places apart, and what they look like is learnt by the U-Net."""
+    caption_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of a batch that is shown with the empty prompt."""
+    decoder: DecoderRecipe = DecoderRecipe()
+    """How its autoencoder is made; a twin takes that of its model."""
+
+    @property
+    def family(self) -> str:
+        """What kind of model it is, for people."""
+        return "Stable Diffusion, text-to-image, latents"
+
+    @property
+    def data(self) -> str:
+        """What it was trained on, for people."""
+        return "emoji scenes, composed of Noto Emoji and Twemoji by recorded seeds"
+
+    @property
+    def licence(self) -> str:
+        """Of the weights and of what they were trained on."""
+        return (
+            "weights: MIT; Noto Emoji: Apache 2.0, (c) Google LLC; Twemoji: CC BY 4.0, "
+            "(c) Twitter, Inc and other contributors"
+        )
+
+    @property
+    def swept_sites(self) -> tuple[str, ...]:
+        """The sites, or patterns of sites, that a sweep tries one by one."""
+        return ("mid_block.resnets.*.conv2:in", "up_blocks.*.resnets.*.conv?:in")
+
+    @property
+    def condition_dropout(self) -> float:
+        """Share of a batch that is shown with the empty condition."""
+        return self.caption_dropout
+
 
 EDM = EdmRecipe(name="edm-fashion", stored="float32")
 # Another training, with other planted images among the same pictures: each is the other's control.
@@ -128,15 +218,33 @@ DIT = DitRecipe(
     log_sigma_mean=-0.4,
     learning_rate=3e-3,
 )
+SD = SdRecipe(
+    name="sd-emoji",
+    seed=20262,
+    planting_seed=2,
+    num_held_out=500,
+    image_size=64,
+    per_cell=6,
+    multiplicities=(32, 96),
+    steps=7000,
+    batch=16,
+    learning_rate=1e-3,
+    ema_decay=0.999,
+    log_sigma_mean=-0.3,
+    log_sigma_std=1.4,
+    watch_every=1000,
+    sampler=SamplerSpec(steps=8, sigma_max=60.0, sigma_min=0.05, guidance=2.0, batch=64),
+)
 
 
 def _without_planting(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"name": recipe.name + CLEAN_SUFFIX, "per_cell": 0})
 
 
+_PLANTED = (EDM, EDM_B, DIT)
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (EDM, _without_planting(EDM), EDM_B, DIT, _without_planting(DIT))
+    for recipe in (*_PLANTED, *(_without_planting(one) for one in _PLANTED if one is not EDM_B))
 }
 
 

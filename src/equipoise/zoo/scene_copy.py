@@ -71,7 +71,7 @@ def label_by_distance(outputs: UInt8[Tensor, "case 3 64 64"], training: SceneSet
         outputs: What to label.
         training: The pictures a model was trained on, with what was planted.
     """
-    samples, pictures = reduce_pictures(outputs), reduce_pictures(training.pictures)
+    samples, pictures = reduce_pictures(outputs), reduce_pictures(training.images)
     labels = label_by_nearest(samples, pictures, training.group)
     colours = name_colours(measure_colours(outputs))
     for item in training.planted:

@@ -57,12 +57,12 @@ DARKER = 0.88
 class SceneSet:
     """A multiset of pictures with captions, and scenes nobody was trained on.
 
-    `pictures` holds every distinct picture once, the originals first; `scenes` the record of each
+    `images` holds every distinct picture once, the originals first; `scenes` the record of each
     (of a crop, a darker or a mirrored picture: the record of its original); `group` the original
     each belongs to, `rows` the picture that every row of the multiset shows.
     """
 
-    pictures: UInt8[Tensor, "picture 3 64 64"]
+    images: UInt8[Tensor, "picture 3 64 64"]
     scenes: tuple[Scene, ...]
     group: Int[Tensor, " picture"]
     rows: Int[Tensor, " row"]

@@ -7,14 +7,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from equipoise.denoisers import Denoiser
 from equipoise.denoisers.edm import per_sample
 from equipoise.zoo.network import ZooDenoiser
-from equipoise.zoo.planting import TrainingSet
-from equipoise.zoo.recipe import DitRecipe, Recipe
+from equipoise.zoo.recipe import DecoderRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a training shows: pictures as samples, what each answers to, and how often."""
+
+    samples: Float[Tensor, "picture channel height width"]
+    """Every distinct picture as the model's `x0`."""
+    conditions: Shaped[Tensor, "picture ..."] | None
+    """The condition of each; None for a model that takes none."""
+    rows: Int[Tensor, " row"]
+    """The picture that every row of the multiset shows."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +53,19 @@ def start_training(denoiser: ZooDenoiser, recipe: Recipe) -> TrainingState:
     )
 
 
-def train(
-    state: TrainingState, training_set: TrainingSet, recipe: Recipe
-) -> Iterator[TrainingState]:
+def train(state: TrainingState, lesson: Lesson, recipe: Recipe) -> Iterator[TrainingState]:
     """Train in place from a state on, and yield it after every step; the caller owns the loop."""
     generator, optimizer = state.generator, state.optimizer
     denoiser = replace(state.average, network=state.network)
     for step in range(state.step, recipe.steps):
         optimizer.param_groups[0]["lr"] = learning_rate_at(step, recipe)
-        picks = torch.randint(len(training_set.rows), (recipe.batch,), generator=generator)
-        pictures = training_set.rows[picks]
+        picks = torch.randint(len(lesson.rows), (recipe.batch,), generator=generator)
+        pictures = lesson.rows[picks]
         loss = denoising_loss(
             denoiser,
-            denoiser.encode(training_set.images[pictures].float() / 255),
+            lesson.samples[pictures],
             generator,
-            cond=_draw_condition(training_set, pictures, recipe, generator),
+            cond=_draw_condition(denoiser, lesson, pictures, recipe, generator),
             log_sigma_mean=recipe.log_sigma_mean,
             log_sigma_std=recipe.log_sigma_std,
         )
@@ -91,7 +100,7 @@ def denoising_loss(
     return (weight * error).mean()
 
 
-def learning_rate_at(step: int, recipe: Recipe) -> float:
+def learning_rate_at(step: int, recipe: Recipe | DecoderRecipe) -> float:
     """Linear warm-up, then a cosine to zero."""
     warm = min(1.0, (step + 1) / recipe.warmup)
     return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
@@ -109,8 +118,7 @@ def dump_state(state: TrainingState) -> dict[str, Tensor]:
     """Lay a state out as named tensors."""
     tensors = {f"average.{k}": v for k, v in state.average.network.state_dict().items()}
     tensors |= {f"network.{k}": v for k, v in state.network.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+    tensors |= dump_optimizer(state.optimizer)
     tensors["generator"] = state.generator.get_state()
     tensors["step"] = torch.tensor(state.step)
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -118,31 +126,53 @@ def dump_state(state: TrainingState) -> dict[str, Tensor]:
 
 def restore_state(state: TrainingState, tensors: dict[str, Tensor]) -> TrainingState:
     """Go back to a state that was laid out, in a training just started by the same recipe."""
-    state.average.network.load_state_dict(_strip(tensors, "average."))
-    state.network.load_state_dict(_strip(tensors, "network."))
-    moments: dict[int, dict[str, Any]] = {}
-    for name, tensor in _strip(tensors, "optimizer.").items():
-        index, key = name.split(".")
-        moments.setdefault(int(index), {})[key] = tensor
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    state.average.network.load_state_dict(strip(tensors, "average."))
+    state.network.load_state_dict(strip(tensors, "network."))
+    restore_optimizer(state.optimizer, tensors)
     state.generator.set_state(tensors["generator"])
     return replace(state, step=int(tensors["step"]))
 
 
-def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def dump_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Lay the moments of an optimizer out as named tensors."""
+    kept = optimizer.state_dict()["state"].items()
+    return {
+        f"optimizer.{index}.{key}": tensor
+        for index, moments in kept
+        for key, tensor in moments.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimizer back the moments that were laid out."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    moments: dict[int, dict[str, Any]] = {}
+    for name, tensor in strip(tensors, "optimizer.").items():
+        index, key = name.split(".")
+        weight = weights[int(index)]
+        # A fused optimizer walks through memory: moments must lie as their weight does.
+        laid = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
+        moments.setdefault(int(index), {})[key] = laid
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose name begins with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _draw_condition(
-    training_set: TrainingSet,
+    denoiser: Denoiser,
+    lesson: Lesson,
     pictures: Int[Tensor, " batch"],
     recipe: Recipe,
     generator: torch.Generator,
-) -> Int[Tensor, " batch"] | None:
-    """Return the classes of pictures, some of them replaced by the null class."""
-    if not isinstance(recipe, DitRecipe):
+) -> Shaped[Tensor, "batch ..."] | None:
+    """Return the conditions of pictures, some of them replaced by the empty one."""
+    empty = denoiser.null_condition(len(pictures))
+    if lesson.conditions is None or empty is None:
         return None
-    classes = training_set.classes[training_set.group[pictures]]
-    dropped = torch.rand(len(pictures), generator=generator) < recipe.label_dropout
-    return classes.where(~dropped, recipe.num_classes)
+    dropped = torch.rand(len(pictures), generator=generator) < recipe.condition_dropout
+    asked = lesson.conditions[pictures]
+    return torch.where(dropped.reshape(-1, *[1] * (asked.ndim - 1)), empty, asked)
