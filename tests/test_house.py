@@ -79,6 +79,7 @@ def test_every_command_is_documented():
 def test_every_run_column_is_documented():
     from equipoise.auditing import duplicates, item
     from equipoise.bench import demo
+    from equipoise.theory.phase import job as phase
 
     page = (ROOT / "docs" / "run-folder.md").read_text()
     tree = ast.parse(Path(demo.__file__).read_text())
@@ -87,7 +88,7 @@ def test_every_run_column_is_documented():
     )
     keys = [k.value for d in ast.walk(build) if isinstance(d, ast.Dict) for k in d.keys]
     assert len(keys) > 10
-    for column in [*keys, *item.SCHEMA.names, *duplicates.SCHEMA.names]:
+    for column in [*keys, *item.SCHEMA.names, *duplicates.SCHEMA.names, *phase.SCHEMA.names]:
         assert f"`{column}`" in page, column
 
 

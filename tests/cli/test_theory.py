@@ -1,5 +1,6 @@
 import json
 from math import nan
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,3 +60,29 @@ def test_the_document_has_one_entry_a_claim(verify):
 def test_a_wrong_word_is_one_message(capsys):
     assert main(["theory", "verify", "--sigma", "1"]) == 2
     assert "--sigma" in capsys.readouterr().err
+
+
+def test_phase_prints_the_errors_and_the_page(capsys, monkeypatch, tmp_path):
+    from equipoise import report
+    from equipoise.theory import phase
+
+    rate = {"value": 0.0625, "low": 0.05, "high": 0.075, "n": 9}
+    error = {"allocation": rate, "constant": rate | {"value": 0.25}}
+    results = {"error": {"units": error, "copies": error}}
+    asked = []
+
+    def run_phase(out, *, seed):
+        asked.append((out, seed))
+        return SimpleNamespace(path=out, record=SimpleNamespace(results=results))
+
+    monkeypatch.setattr(phase, "run_phase", run_phase)
+    monkeypatch.setattr(report, "render_report", lambda path: path / "report.html")
+    tokens = ["theory", "phase", "--out", str(tmp_path / "run"), "--seed", "5"]
+    assert main(tokens) == 0
+    out = capsys.readouterr().out
+    assert "units against images   0.062 (0.050 to 0.075)  0.250" in out
+    assert f"report: {tmp_path}/run/report.html" in out
+    assert main([*tokens, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["results"] == results
+    assert asked == [(tmp_path / "run", 5)] * 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from equipoise.cli.output import Json, emit, tabulate
+from equipoise.cli.output import Json, emit, show_rate, tabulate
 from equipoise.errors import EquipoiseError
 
 if TYPE_CHECKING:
@@ -75,6 +75,39 @@ def figures(
         f"drawn in {seconds:.0f} s\nreport: {report}",
         as_json=as_json,
     )
+
+
+@theory.command
+def phase(*, out: Path | None = None, seed: int = 0, as_json: Json = False) -> None:
+    """Draw what networks of many sizes store, with the theory's boundary, as two phase diagrams.
+
+    Hidden units against images, and copies of an image against other images. Trains 234 small
+    networks on a mixture on which the theory's assumptions hold; about four minutes. Stop it
+    whenever you like: the same command with the same --out goes on.
+
+    Args:
+        out: Run folder to write, or to go on with; default runs/phase-TIME.
+        seed: First seed of draws, weights and noise; every cell takes three.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.report import render_report
+    from equipoise.theory.phase import run_phase
+
+    folder = out or Path("runs") / f"phase-{datetime.now():%Y%m%d-%H%M%S}"
+    run = run_phase(folder, seed=seed)
+    report = render_report(run.path)
+    results = run.record.results
+    rows = [
+        [
+            told,
+            show_rate(results["error"][name]["allocation"]),
+            show_rate(results["error"][name]["constant"]),
+        ]
+        for name, told in (("units", "units against images"), ("copies", "copies against images"))
+    ]
+    head = ["stored share, off by", "the theory", "the best constant"]
+    document = {"run": str(run.path), "report": str(report), "results": results}
+    emit(document, f"{tabulate(head, rows)}\n\nreport: {report}", as_json=as_json)
 
 
 def _describe(checks: "list[Check]", seconds: float) -> str:

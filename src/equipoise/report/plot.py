@@ -1,4 +1,4 @@
-"""The plots: score histogram, ROC with its band, activation profiles.
+"""The plots: score histogram, ROC with its band, activation profiles, heat maps.
 
 Only names of our own go into a plot; foreign text (sources, sites) stays in the template, which
 escapes it.
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
 from equipoise.report.vector import STYLE, TONES, build_figure, render_svg
@@ -19,6 +20,8 @@ from equipoise.report.vector import STYLE, TONES, build_figure, render_svg
 BINS = 48
 MARKED = 20
 """Most points of a line that are marked one by one."""
+STRONGEST = 0.55
+"""Opacity of the highest cell of a heat map: its number stays legible, on light and on dark."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,61 @@ def render_boundary(
         axes.minorticks_off()
         axes.set(xlabel=xlabel, ylabel=ylabel)
         return render_svg(figure, name=name)
+
+
+def render_heatmap(
+    values: Float[np.ndarray, "row column"],
+    *,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    lines: Sequence[Line],
+    name: str,
+    xlabel: str,
+    ylabel: str,
+    percent: bool = False,
+) -> Markup:
+    """Draw a value for each pair of numbers, both on logarithmic scales, with lines across.
+
+    Args:
+        values: What is drawn; the higher the darker, from the lowest to the highest.
+        rows: Number of each row, rising upwards.
+        columns: Number of each column, rising to the right.
+        lines: Their x and y are such numbers; muted ones are dashed.
+        name: Unique on the page.
+        xlabel: What the columns are.
+        ylabel: What the rows are.
+        percent: Whether the values are shares.
+    """
+    with mpl.rc_context(STYLE):
+        figure = build_figure(360, 40 * len(rows) + 50)
+        axes = figure.add_subplot()
+        low, high = float(values.min()), float(values.max())
+        for row, column in np.ndindex(*values.shape):
+            value = float(values[row, column])
+            strength = (value - low) / (high - low or 1)
+            axes.add_patch(
+                Rectangle(
+                    (column, row), 1, 1, color=TONES["warm"], alpha=STRONGEST * strength, lw=0
+                )
+            )
+            told = f"{100 * value:.0f}" if percent else f"{value:.2f}"
+            axes.text(column + 0.5, row + 0.5, told, ha="center", va="center", zorder=4)
+        for line in lines:
+            style = (0, (3, 3)) if line.tone == "muted" else "-"
+            x, y = _place(line.x, columns), _place(line.y, rows)
+            axes.plot(x, y, color=TONES[line.tone], linewidth=2, linestyle=style)
+        axes.set_xticks(np.arange(len(columns)) + 0.5, [f"{number:,}" for number in columns])
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{number:,}" for number in rows])
+        axes.tick_params(length=0)
+        axes.set(xlim=(0, len(columns)), ylim=(0, len(rows)), xlabel=xlabel, ylabel=ylabel)
+        return render_svg(figure, name=name)
+
+
+def _place(numbers: Float[np.ndarray, " point"], ticks: Sequence[int]) -> np.ndarray:
+    """Place numbers among cells that are a constant factor apart, also outside of them."""
+    cells = np.log(ticks)
+    step = (cells[-1] - cells[0]) / (len(ticks) - 1) if len(ticks) > 1 else 1.0
+    return (np.log(numbers) - cells[0]) / step + 0.5
 
 
 def _build_edges(

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
 from equipoise.report.demo import build_demo
+from equipoise.report.phase import build_phase
 from equipoise.report.theory import build_theory
 from equipoise.report.wording import FILTERS, place
 from equipoise.report.zoo import build_zoo
@@ -21,7 +22,8 @@ from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
-    "audit": build_audit, "demo": build_demo, "theory": build_theory, "zoo": build_zoo,
+    "audit": build_audit, "demo": build_demo, "phase": build_phase, "theory": build_theory,
+    "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""
 

@@ -40,7 +40,7 @@ def describe_network(dae: ReluDae, regime: Regime, *, sigma: float) -> dict[str,
         "beta": None, "margin": None,
     }  # fmt: skip
     if len(regime.stored):
-        cosine = normalize(regime.stored, dim=1) @ normalize(_alive(dae.W1), dim=0)
+        cosine = normalize(regime.stored, dim=1) @ normalize(drop_short(dae.W1), dim=0)
         found["stored_columns"] = float((cosine.max(0).values > COPY_COSINE).float().mean())
         found["stored_images"] = int((cosine.max(1).values > COPY_COSINE).sum())
         found["stored_units"] = count_units(dae, regime.stored)
@@ -48,6 +48,12 @@ def describe_network(dae: ReluDae, regime: Regime, *, sigma: float) -> dict[str,
         measured = separability(regime.X)
         found |= {"beta": measured.beta, "margin": measured.margin}
     return found
+
+
+def drop_short(W: Float[Tensor, "dim unit"]) -> Float[Tensor, "dim kept"]:
+    """Drop columns that training left or made short: below a hundredth of the longest."""
+    length = W.norm(dim=0)
+    return W[:, length > 0.01 * length.max()]
 
 
 def _compare(nets: Networks, name: str, sigma: float) -> dict[str, Any]:
@@ -68,9 +74,3 @@ def pick_columns(
     first = list(dict.fromkeys(cosine.argmax(1).tolist()))
     rest = [i for i in columns.norm(dim=1).argsort(descending=True).tolist() if i not in first]
     return columns[(first + rest)[:SHOWN]]
-
-
-def _alive(W: Float[Tensor, "dim unit"]) -> Float[Tensor, "dim kept"]:
-    """Drop columns that training left or made short: a hundredth of the longest, in norm."""
-    length = W.norm(dim=0)
-    return W[:, length > 0.01 * length.max()]
