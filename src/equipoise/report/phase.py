@@ -83,7 +83,9 @@ def _build_diagram(name: str, results: Mapping[str, Any]) -> Diagram:
         draw("stored", percent=True),
         draw("score", percent=False),
         own,
-        *(get_rate(errors.get(key)) for key in ("allocation", "enough_units", "constant")),
+        get_rate(errors.get("allocation")),
+        get_rate(errors.get("enough_units")),
+        get_rate(errors.get("constant")),
         get_rate(get_mapping(results.get("kept")).get(name)),
     )
 
