@@ -9,12 +9,20 @@ Sign, and the residual's sigma, are chosen on the selection split like the detec
 from collections.abc import Sequence
 from typing import Literal
 
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64, Shaped, UInt8
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection import DEFAULT_BATCH, DEFAULT_DRAWS, Scores, Stopwatch, score_draws
+from equipoise.detection import (
+    DEFAULT_BATCH,
+    DEFAULT_DRAWS,
+    Card,
+    Noisy,
+    Scores,
+    Stopwatch,
+    score_draws,
+)
 from equipoise.images import jpeg_size, pixel_variance, total_variation
 
 
@@ -32,19 +40,32 @@ class DenoisingResidual(BaseModel):
     seed: int = 0
     """Seed of the noise."""
 
+    @property
+    def card(self) -> Card:
+        """What it is, where it comes from and what it costs."""
+        return Card(
+            name="denoising_residual",
+            source="ours, the baseline every table has",
+            formula="-rms(D(x0 + sigma eps) - x0)",
+            evaluations=self.draws,
+            direction="a memorized image comes back from its noise",
+        )
+
     def score(
         self,
         denoiser: Denoiser,
         images: Float[Tensor, "case ..."],
         ids: Sequence[str],
         *,
+        conditions: Shaped[Tensor, "case ..."] | None = None,
         batch: int = DEFAULT_BATCH,
     ) -> Scores:
-        """Score images with values in [0, 1]; one whole forward a draw."""
+        """Score images with values in [0, 1]; one whole forward a draw, no condition read."""
         watch = Stopwatch()
 
-        def measure_noisy(x: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
-            error = denoiser.denoise(x, sigma, denoiser.null_condition(len(x))) - x0
+        def measure_noisy(noisy: Noisy) -> Tensor:
+            empty = denoiser.null_condition(len(noisy.x0))
+            error = denoiser.denoise(noisy.x, noisy.sigma, empty) - noisy.x0
             return self.sign * error.double().flatten(1).square().mean(dim=1).sqrt()
 
         per_draw = score_draws(

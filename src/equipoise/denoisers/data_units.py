@@ -27,8 +27,9 @@ class DataUnits:
         """Return `sigma`: every noise level is known."""
         return sigma
 
-    def null_condition(self, batch: int) -> None:
+    def null_condition(self, batch: int) -> Tensor | None:
         """Return None: there is no condition."""
+        return None
 
     def encode(self, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Return the images; centre them before, if the data were centred."""

@@ -1,5 +1,7 @@
 """Judge: detectors, sweeps, calibrations, verdicts."""
 
+from equipoise.detection.anisotropy import Anisotropy
+from equipoise.detection.attention import AttentionEntropy
 from equipoise.detection.calibration import (
     Calibration,
     Judgement,
@@ -11,13 +13,25 @@ from equipoise.detection.calibration import (
     load_calibration,
     q_values,
 )
-from equipoise.detection.draws import DEFAULT_BATCH, Precision, Scores, Stopwatch, score_draws
+from equipoise.detection.card import Card, Detector, find_obstacle
+from equipoise.detection.confidence import OneStepConfidence
+from equipoise.detection.dimension import IntrinsicDimension
+from equipoise.detection.draws import (
+    DEFAULT_BATCH,
+    Noisy,
+    Precision,
+    Scores,
+    Stopwatch,
+    score_draws,
+)
+from equipoise.detection.gap import NoiseGap
 from equipoise.detection.look import Look
 from equipoise.detection.preset import PRESETS, Preset, build_preset
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
+from equipoise.detection.sharpness import Sharpness
+from equipoise.detection.similarity import OneStepSimilarity
 from equipoise.detection.spikiness import (
     DEFAULT_DRAWS,
-    Detector,
     Spikiness,
     UnitScale,
     build_default,
@@ -30,32 +44,44 @@ from equipoise.detection.sweep import (
     sweep_cells,
     weighted_auroc,
 )
+from equipoise.detection.tiling import TiledDistance
 
 __all__ = [
     "DEFAULT_BATCH",
     "DEFAULT_DRAWS",
     "PRESETS",
+    "Anisotropy",
+    "AttentionEntropy",
     "Calibration",
+    "Card",
     "ChosenCell",
     "Detector",
+    "IntrinsicDimension",
     "Judgement",
     "KnownCopies",
     "Look",
     "Mode",
+    "NoiseGap",
+    "Noisy",
     "Null",
+    "OneStepConfidence",
+    "OneStepSimilarity",
     "Precision",
     "Preset",
     "Scores",
     "Sensitivity",
+    "Sharpness",
     "Spikiness",
     "Stopwatch",
     "SweepCell",
+    "TiledDistance",
     "UnitScale",
     "Verdict",
     "build_default",
     "build_preset",
     "calibrate_scores",
     "choose_cell",
+    "find_obstacle",
     "join_units",
     "judge",
     "load_calibration",

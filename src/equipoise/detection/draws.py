@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 from scipy import stats
 from torch import Tensor
 
@@ -45,15 +45,36 @@ class Scores:
         return torch.stack([values - half, values + half], dim=1)
 
 
+@dataclass(frozen=True)
+class Noisy:
+    """Noisy samples with what they were made of: clean ones, noise, level, conditions."""
+
+    x0: Float[Tensor, "batch ..."]
+    eps: Float[Tensor, "batch ..."]
+    sigma: Float[Tensor, " batch"]
+    cond: Shaped[Tensor, "batch ..."] | None
+
+    @property
+    def x(self) -> Float[Tensor, "batch ..."]:
+        """The noisy samples `x0 + sigma eps`."""
+        return self.x0 + self.noise
+
+    @property
+    def noise(self) -> Float[Tensor, "batch ..."]:
+        """Nothing but noise, `sigma eps`: where sampling starts when sigma is large."""
+        return per_sample(self.sigma, self.eps) * self.eps
+
+
 def score_draws(
     denoiser: Denoiser,
     images: Float[Tensor, "case ..."],
     ids: Sequence[str],
-    measure_noisy: Callable[[Tensor, Tensor, Tensor], Tensor],
+    measure_noisy: Callable[[Noisy], Tensor],
     *,
     sigma: float,
     draws: int,
     seed: int,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
     precision: Precision = "float32",
     batch: int = DEFAULT_BATCH,
 ) -> Float64[Tensor, "case draw *cell"]:
@@ -63,10 +84,11 @@ def score_draws(
         denoiser: The model.
         images: Values in [0, 1], in the shape the model encodes.
         ids: One id an image; with the seed it decides the noise.
-        measure_noisy: Called with `(x, x0, sigma)`; gives a row of values a noisy image.
+        measure_noisy: Called with noisy samples; gives a row of values for each.
         sigma: Noise level, data units.
         draws: Noise draws an image.
         seed: Seed of the noise.
+        conditions: One an image, handed on to `measure_noisy`.
         precision: Arithmetic of the network's matrix products.
         batch: Noisy images a forward; does not change the result.
 
@@ -79,18 +101,20 @@ def score_draws(
     x0 = torch.cat([denoiser.encode(part.to(device)) for part in images.split(batch)])
     return score_sample_draws(
         x0, ids, measure_noisy,
-        sigma=sigma, draws=draws, seed=seed, precision=precision, batch=batch,
+        sigma=sigma, draws=draws, seed=seed, conditions=conditions, precision=precision,
+        batch=batch,
     )  # fmt: skip
 
 
 def score_sample_draws(
     x0: Float[Tensor, "case ..."],
     ids: Sequence[str],
-    measure_noisy: Callable[[Tensor, Tensor, Tensor], Tensor],
+    measure_noisy: Callable[[Noisy], Tensor],
     *,
     sigma: float,
     draws: int,
     seed: int,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
     precision: Precision = "float32",
     batch: int = DEFAULT_BATCH,
 ) -> Float64[Tensor, "case draw *cell"]:
@@ -107,12 +131,13 @@ def score_sample_draws(
         )
         clean = x0[chosen]
         level = clean.new_full((len(chosen),), sigma)
-        noisy = clean + per_sample(level, clean) * eps.to(clean)
+        cond = None if conditions is None else conditions[chosen].to(x0.device)
+        noisy = Noisy(clean, eps.to(clean), level, cond)
         with (
             torch.no_grad(),
             torch.autocast(x0.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
         ):
-            rows.append(measure_noisy(noisy, clean, level).double().cpu())
+            rows.append(measure_noisy(noisy).double().cpu())
     values = torch.cat(rows)
     return values.reshape(len(ids), draws, *values.shape[1:])
 

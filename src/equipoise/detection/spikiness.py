@@ -15,16 +15,18 @@ References:
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
+from equipoise.detection.card import Card
 from equipoise.detection.draws import (
     DEFAULT_BATCH,
+    Noisy,
     Precision,
     Scores,
     Stopwatch,
@@ -36,21 +38,6 @@ from equipoise.representation import Pooling, Statistic, measure, observe, selec
 
 DEFAULT_SIGMA_SHARE = 0.2  # of the standard deviation of the data
 DEFAULT_DRAWS = 4
-
-
-class Detector(Protocol):
-    """Evidence to score: one number an image, higher = more memorized."""
-
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score images with values in [0, 1]; `ids` key the noise."""
-        ...
 
 
 class UnitScale(BaseModel):
@@ -109,15 +96,27 @@ class Spikiness(BaseModel):
     precision: Precision = "float32"
     """Arithmetic of the network's matrix products."""
 
+    @property
+    def card(self) -> Card:
+        """What it is, where it comes from and what it costs."""
+        return Card(
+            name="spikiness",
+            source="Zhang et al., 2026 | arXiv 2512.20963",
+            formula=f"{self.statistic}(pool(h(x0 + sigma eps)))",
+            evaluations=self.draws,
+            direction="a memorized image excites few units strongly; the sign is measured",
+        )
+
     def score(
         self,
         denoiser: Denoiser,
         images: Float[Tensor, "case ..."],
         ids: Sequence[str],
         *,
+        conditions: Shaped[Tensor, "case ..."] | None = None,
         batch: int = DEFAULT_BATCH,
     ) -> Scores:
-        """Score images with values in [0, 1]; one truncated forward a draw.
+        """Score images with values in [0, 1]; one truncated forward a draw, no condition read.
 
         Raises:
             UnknownSiteError: when the model has no such site.
@@ -147,9 +146,9 @@ class Spikiness(BaseModel):
         scaled = self.scale.apply(units) if self.scale else units
         return self.sign * measure(scaled, self.statistic)
 
-    def _measurer(self, denoiser: Denoiser) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
-            seen = observe(denoiser, x, sigma, self.sites, pooling=self.pooling)
+    def _measurer(self, denoiser: Denoiser) -> Callable[[Noisy], Tensor]:
+        def measure_noisy(noisy: Noisy) -> Tensor:
+            seen = observe(denoiser, noisy.x, noisy.sigma, self.sites, pooling=self.pooling)
             return self.measure_units(join_units([seen[site].tensor for site in self.sites]))
 
         return measure_noisy

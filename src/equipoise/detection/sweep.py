@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.draws import DEFAULT_BATCH, score_draws
+from equipoise.detection.draws import DEFAULT_BATCH, Noisy, score_draws
 from equipoise.detection.spikiness import DEFAULT_DRAWS, Spikiness, UnitScale, join_units
 from equipoise.errors import CalibrationError
 from equipoise.representation import STATISTICS, Pooling, observe, pool, select_sites
@@ -79,8 +79,8 @@ def sweep_cells(
     every = select_sites(denoiser, [name for names in chosen_sets for name in names])
     sizes: dict[tuple[str, Pooling], int] = {}
 
-    def measure_noisy(x: Tensor, _: Tensor, sigma: Tensor) -> Tensor:
-        seen = observe(denoiser, x, sigma, every, pooling="none")
+    def measure_noisy(noisy: Noisy) -> Tensor:
+        seen = observe(denoiser, noisy.x, noisy.sigma, every, pooling="none")
         pooled: dict[tuple[str, Pooling], Tensor] = {
             (s, p): pool(seen[s].tensor, p) for p in SWEPT_POOLINGS for s in every
         }
