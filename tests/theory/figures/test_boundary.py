@@ -17,6 +17,7 @@ def test_sets_with_rising_beta_are_compared_with_the_closed_form(images, monkeyp
 def test_every_optimizer_has_its_row(nets, monkeypatch):
     tried = [("adam", 0.01), ("rmsprop", 0.003)]
     monkeypatch.setattr(boundary, "OPTIMIZERS", tried)
+    monkeypatch.setattr(boundary, "OPTIMIZER_STEPS", 60)
     rows = build_optimizers(nets.regimes["memorizing"], 0).results["rows"]
     assert [(row["optimizer"], row["rate"]) for row in rows] == tried
     assert all(row["units"] >= 1 for row in rows)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from equipoise.theory import regime
+from equipoise.theory.figures import sampling
 from equipoise.theory.figures.network import Networks
 from equipoise.theory.figures.part import SHOWN
 from equipoise.theory.figures.sampling import build_sampling
@@ -10,6 +11,7 @@ from equipoise.theory.figures.sampling import build_sampling
 @pytest.fixture
 def apart(monkeypatch):
     """Images in five tight clusters, so that some five of them are separable."""
+    monkeypatch.setattr(sampling, "STEPS", 120)
     monkeypatch.setattr(regime, "DRAWS", 500)
     generator = torch.Generator().manual_seed(0)
     which = torch.randint(5, (140,), generator=generator)

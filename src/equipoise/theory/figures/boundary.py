@@ -13,6 +13,7 @@ BETAS = (-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 OPTIMIZERS = (
     ("momentum", 0.005), ("adam", 0.01), ("adam", 0.05), ("adamw", 0.05), ("rmsprop", 0.003)
 )  # fmt: skip
+SET_STEPS, OPTIMIZER_STEPS = 600, 1000
 
 
 def build_boundary(images: Images, seed: int) -> Part:
@@ -24,7 +25,9 @@ def build_boundary(images: Images, seed: int) -> Part:
         chosen = int((betas - wanted).abs().argmin())
         X = images.training[sets[chosen]]
         X = X - X.mean(0)
-        dae = train_few(X, sigma=sigma, weight_decay=DECAY["memorizing"], seed=seed, steps=600)
+        dae = train_few(
+            X, sigma=sigma, weight_decay=DECAY["memorizing"], seed=seed, steps=SET_STEPS
+        )
         ratio = compare_loss(dae, X, sigma=sigma)
         points.append({"beta": float(betas[chosen]), "ratio": ratio})
     return Part({"sigma": sigma, "points": points})
@@ -35,8 +38,8 @@ def build_optimizers(regime: Regime, seed: int) -> Part:
     rows = []
     for optimizer, rate in OPTIMIZERS:
         dae = train_few(
-            regime.X, sigma=SIGMAS[0], weight_decay=DECAY["memorizing"], seed=seed, steps=1000,
-            optimizer=optimizer, rate=rate,
+            regime.X, sigma=SIGMAS[0], weight_decay=DECAY["memorizing"], seed=seed,
+            steps=OPTIMIZER_STEPS, optimizer=optimizer, rate=rate,
         )  # fmt: skip
         units = count_units(dae, regime.X)
         ratio = compare_loss(dae, regime.X, sigma=SIGMAS[0])

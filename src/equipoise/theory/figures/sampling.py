@@ -10,6 +10,9 @@ from equipoise.theory.figures.part import SHOWN, Part
 from equipoise.theory.relu_dae import ReluDae, build_relu_dae
 from equipoise.theory.stack import DaeStack, measure_nearest, sample_ddim, space_sigmas
 
+STEPS = 400
+"""Of each level of the generalizing stack, which starts from the level before."""
+
 
 def build_sampling(nets: Networks, seed: int) -> Part:
     """Fig. 2: samples of a memorizing and of a generalizing stack beside their nearest image."""
@@ -50,7 +53,7 @@ def _descend(nets: Networks, seed: int) -> DaeStack:
         daes.append(
             train_many(
                 X, sigma=sigma, weight_decay=DECAY["generalizing"], seed=seed,
-                start=daes[-1] if daes else None, steps=400,
+                start=daes[-1] if daes else None, steps=STEPS,
             )
         )  # fmt: skip
     return DaeStack(sigmas, tuple(daes), float(X.std()))

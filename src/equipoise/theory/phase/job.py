@@ -156,9 +156,11 @@ def _compare(diagram: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     stored = np.array([row["stored"] for row in own])
     guesses = {
         "allocation": np.array([row["predicted"] for row in own]),
-        "enough_units": np.array([min(1.0, row["units"] / row["images"]) for row in own]),
         "constant": np.full(len(own), np.median(stored)),
     }
+    if diagram == "units":
+        enough = [min(1.0, row["units"] / row["images"]) for row in own]
+        guesses["enough_units"] = np.array(enough)
     return {name: _bootstrap(np.abs(stored - guess)) for name, guess in guesses.items()}
 
 
