@@ -77,3 +77,13 @@ def test_one_cluster_has_no_pair():
 def test_what_has_no_separability_is_refused(X, error):
     with pytest.raises(error):
         separability(X)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_cluster_centred_on_its_own_mean_has_no_direction(dtype):
+    """What is left of the mean is rounding, and its direction would be noise."""
+    X = torch.randn((40, 9), generator=torch.Generator().manual_seed(0), dtype=dtype)
+    with pytest.raises(BadInputError, match="mean of cluster 0 is zero"):
+        separability([X - X.mean(0)])
+    near = X - X.mean(0) + 1e-4 * X[:1]
+    assert separability([near]).alpha > 100

@@ -52,7 +52,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; an audit goes on with the same command and --out\n")
+        sys.stderr.write(
+            "stopped; an audit or a phase diagram goes on with the same command and --out\n"
+        )
         return 130
 
 

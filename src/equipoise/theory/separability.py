@@ -51,7 +51,8 @@ def separability(X: Float[Tensor, "case dim"] | Sequence[Float[Tensor, "_ dim"]]
         X: Samples, one a row, each a cluster of its own; or one such tensor a cluster.
 
     Raises:
-        BadInputError: for no samples, differing dims, or a cluster whose mean is zero.
+        BadInputError: for no samples, differing dims, or a cluster whose mean is zero, or no
+            more than rounding.
         NonFiniteError: for NaN or infinity.
     """
     if isinstance(X, Tensor):
@@ -60,7 +61,7 @@ def separability(X: Float[Tensor, "case dim"] | Sequence[Float[Tensor, "_ dim"]]
     else:
         clusters = list(X)
         check_clusters(clusters)
-    means = torch.stack([X_k.mean(0) for X_k in clusters])
+    means = torch.stack([_average(X_k) for X_k in clusters])
     check_nonzero(means, what="The mean of cluster")
     spread = [
         (X_k - m).norm(dim=1).max() / m.norm() for X_k, m in zip(clusters, means, strict=True)
@@ -72,6 +73,13 @@ def separability(X: Float[Tensor, "case dim"] | Sequence[Float[Tensor, "_ dim"]]
         beta=float(cosines.max()),
         margin=_margin(clusters, directions),
     )
+
+
+def _average(X_k: Float[Tensor, "case dim"]) -> Float[Tensor, " dim"]:
+    """Return the mean; zero where nothing is left of it but rounding."""
+    mean = X_k.mean(0)
+    rounding = 4 * len(X_k) ** 0.5 * torch.finfo(X_k.dtype).eps * X_k.norm(dim=1).max()
+    return mean if mean.norm() > rounding else torch.zeros_like(mean)
 
 
 def _margin(
