@@ -63,11 +63,12 @@ def test_every_error_has_a_section():
 def test_every_command_is_documented():
     from equipoise.cli.main import app
     from equipoise.cli.runs import runs
+    from equipoise.cli.steer import steer
     from equipoise.cli.theory import theory
     from equipoise.cli.zoo import zoo
 
     page = (ROOT / "docs" / "commands.md").read_text()
-    groups = {"runs": runs, "theory": theory, "zoo": zoo}
+    groups = {"runs": runs, "steer": steer, "theory": theory, "zoo": zoo}
     own = [name for name in app if not name.startswith("-")]
     assert {"audit", "demo", "zoo"} <= set(own)
     for name in own:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from equipoise.doors import calibrate as calibrate
     from equipoise.doors import calibrate_guard as calibrate_guard
     from equipoise.doors import concept as concept
+    from equipoise.doors import edit as edit
     from equipoise.doors import guard as guard
     from equipoise.doors import spikiness as spikiness
     from equipoise.errors import EquipoiseError as EquipoiseError
@@ -51,6 +52,7 @@ _HOMES = {
     "calibrate_guard": "equipoise.doors",
     "capture": "equipoise.representation",
     "concept": "equipoise.doors",
+    "edit": "equipoise.doors",
     "guard": "equipoise.doors",
     "load": "equipoise.loading",
     "load_calibration": "equipoise.detection",
@@ -73,6 +75,7 @@ __all__ = [
     "calibrate_guard",
     "capture",
     "concept",
+    "edit",
     "guard",
     "load",
     "load_calibration",

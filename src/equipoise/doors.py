@@ -33,6 +33,9 @@ from equipoise.loading import load
 from equipoise.report import render_report
 from equipoise.runs import Run
 from equipoise.steering import ConceptVector, Kind, build_vector
+from equipoise.steering.application import Window
+from equipoise.steering.arithmetic import Mode as SteeringMode
+from equipoise.steering.editing import Edit, edit_picture
 from equipoise.steering.reference import References, read_references
 
 
@@ -107,7 +110,7 @@ def concept(
     negative: References | None = None,
     sites: str | Sequence[str] | None = None,
     sigma: float | Sequence[float] | None = None,
-    kind: Kind | None = None,
+    kind: Kind = "per-position",
     seed: int = 0,
 ) -> ConceptVector:
     """Make a concept vector from pictures with the concept, and pictures without.
@@ -119,7 +122,7 @@ def concept(
         sites: Names or patterns; None is a transformer's middle, or a U-Net's default sites.
         sigma: Noise level of the references, data units; several make a vector that changes with
             the level at which it acts; None is the standard deviation of the data.
-        kind: "per-position" or "pooled"; None is per position for tokens, pooled for feature maps.
+        kind: "per-position", for pictures of the references' size; or "pooled", for any size.
         seed: Seed of the noise.
 
     Raises:
@@ -138,6 +141,42 @@ def concept(
         kind=kind,
         seed=seed,
     )
+
+
+def edit(
+    model: object,
+    image: Float[Tensor, "channel height width"] | str | Path,
+    vector: ConceptVector,
+    *,
+    strength: float | Sequence[float] = 1.0,
+    start: float | None = None,
+    window: Window | None = None,
+    mode: SteeringMode = "add",
+) -> Edit:
+    """Edit a picture that exists: back to noise by the model, and forth again with steering.
+
+    Args:
+        model: Whatever `equipoise.load` takes.
+        image: Values in [0, 1], in the shape the model encodes; or a file.
+        vector: What to steer with.
+        strength: One number or several, in units of the vector.
+        start: Noise level to go back to, data units; lower keeps more of the picture, None is all
+            the way.
+        window: Lowest and highest noise level at which to act.
+        mode: "add", "remove" or "interpolate", see `equipoise.steer`.
+
+    Returns:
+        The pictures by strength, the reconstruction at strength 0 and its error.
+    """
+    denoiser = load(model)
+    if isinstance(image, str | Path):
+        image = read_references(image, denoiser.image_shape)[0]
+    strengths = [strength] if isinstance(strength, float | int) else list(strength)
+    return edit_picture(
+        denoiser, image, vector, strengths=strengths,
+        sigmas=build_sampler(denoiser).list_sigmas(denoiser), start=start, window=window,
+        mode=mode,
+    )  # fmt: skip
 
 
 def audit(

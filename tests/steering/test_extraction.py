@@ -6,7 +6,7 @@ from equipoise.denoisers import fingerprint, wrap
 from equipoise.errors import BadInputError, NonFiniteError
 from equipoise.images import content_ids, quantize
 from equipoise.sampling import draw_noise
-from equipoise.steering import build_vector, find_kind, find_sites
+from equipoise.steering import build_vector, find_sites
 
 SITES = ("up_blocks.0.resnets.0.conv2:in", "up_blocks.0.resnets.1.conv2:in")
 
@@ -88,9 +88,7 @@ def test_the_default_is_a_transformers_middle_or_a_unets_default_sites(tiny_edm)
 
     tokens = wrap(Tokens(), sample_shape=(1, 4, 4), data_std=0.5)
     assert find_sites(tokens) == ("blocks.2:out",)
-    assert find_kind(tokens, find_sites(tokens)) == "per-position"
     assert find_sites(tiny_edm) == SITES
-    assert find_kind(tiny_edm, SITES) == "pooled"
 
 
 def test_what_makes_no_vector_is_refused(tiny_edm):

@@ -17,6 +17,7 @@ from equipoise.cli.duplicates import duplicates
 from equipoise.cli.inspect import inspect
 from equipoise.cli.runs import report, runs
 from equipoise.cli.sites import sites
+from equipoise.cli.steer import steer
 from equipoise.cli.sweep import sweep
 from equipoise.cli.theory import theory
 from equipoise.cli.zoo import zoo
@@ -33,6 +34,7 @@ app = App(
 for command in (demo, audit, calibrate, duplicates, inspect, sites, sweep, report):
     app.command(command)
 app.command(runs)
+app.command(steer)
 app.command(theory)
 app.command(zoo)
 

@@ -45,11 +45,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Line:
-    """Something that changed over the steps of a training."""
+    """Something that changed over the steps of a training, or over a strength; perhaps a band."""
 
     tone: str
     x: Float[np.ndarray, " point"]
     y: Float[np.ndarray, " point"]
+    low: Float[np.ndarray, " point"] | None = None
+    high: Float[np.ndarray, " point"] | None = None
 
 
 def render_histogram(
@@ -124,6 +126,10 @@ def render_lines(
         for line in lines:
             color, mark = TONES[line.tone], "o" if len(line.x) <= MARKED else ""
             axes.plot(line.x, line.y, color=color, linewidth=1.6, marker=mark, markersize=3.5)
+            if line.low is not None and line.high is not None:
+                axes.fill_between(
+                    line.x, line.low, line.high, color=color, alpha=0.16, linewidth=0
+                )
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -15,6 +15,7 @@ from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
 from equipoise.report.demo import build_demo
 from equipoise.report.phase import build_phase
+from equipoise.report.steering import build_steering
 from equipoise.report.theory import build_theory
 from equipoise.report.wording import FILTERS, place
 from equipoise.report.zoo import build_zoo
@@ -22,8 +23,8 @@ from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
-    "audit": build_audit, "demo": build_demo, "phase": build_phase, "theory": build_theory,
-    "zoo": build_zoo,
+    "audit": build_audit, "demo": build_demo, "phase": build_phase, "steering": build_steering,
+    "theory": build_theory, "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""
 

@@ -2,7 +2,7 @@
 
 from equipoise.steering.application import Steered, steer
 from equipoise.steering.arithmetic import MODES, Mode
-from equipoise.steering.extraction import build_vector, find_kind, find_sites
+from equipoise.steering.extraction import build_vector, find_sites
 from equipoise.steering.guidance import GUIDANCE, Guidance
 from equipoise.steering.vector import ConceptVector, Kind, VectorRecord, build_random, load_vector
 
@@ -17,7 +17,6 @@ __all__ = [
     "VectorRecord",
     "build_random",
     "build_vector",
-    "find_kind",
     "find_sites",
     "load_vector",
     "steer",

@@ -48,12 +48,6 @@ def find_sites(denoiser: Denoiser) -> tuple[str, ...]:
     return select_sites(denoiser, denoiser.default_sites)
 
 
-def find_kind(denoiser: Denoiser, names: Sequence[str]) -> Kind:
-    """Choose the kind of vector: per position for tokens, pooled for feature maps."""
-    axes = {len(site.shape) for site in sites(denoiser) if site.name in names}
-    return "pooled" if axes == {3} else "per-position"
-
-
 def build_vector(
     denoiser: Denoiser,
     positive: Float[Tensor, "case ..."],
@@ -62,7 +56,7 @@ def build_vector(
     name: str,
     patterns: str | Sequence[str] | None = None,
     sigmas: Sequence[float] | None = None,
-    kind: Kind | None = None,
+    kind: Kind = "per-position",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> ConceptVector:
@@ -76,7 +70,7 @@ def build_vector(
         patterns: Sites or patterns of sites; None those of `find_sites`.
         sigmas: Noise levels, data units, snapped to those the model knows; None one level, the
             standard deviation of the data.
-        kind: None as `find_kind` says.
+        kind: Whether every place has its own numbers.
         draws: Noise draws a picture.
         seed: Seed of the noise.
 
@@ -86,7 +80,6 @@ def build_vector(
         UnknownSiteError: when the model has no such site.
     """
     names = find_sites(denoiser) if patterns is None else select_sites(denoiser, patterns)
-    chosen = find_kind(denoiser, names) if kind is None else kind
     wanted = [SIGMA_SHARE * denoiser.data_std] if sigmas is None else sigmas
     levels = tuple(sorted({denoiser.snap(sigma) for sigma in wanted}))
     if not levels or levels[0] <= 0:
@@ -94,7 +87,7 @@ def build_vector(
     groups = [positive] if negative is None else [positive, negative]
     measured = [
         [
-            _measure(denoiser, images, names, sigma, kind=chosen, draws=draws, seed=seed)
+            _measure(denoiser, images, names, sigma, kind=kind, draws=draws, seed=seed)
             for images in groups
         ]
         for sigma in levels
@@ -116,7 +109,7 @@ def build_vector(
         "gap": gaps,  # between the two means, in units of strength
     }
     record = VectorRecord(
-        model=name, fingerprint=fingerprint(denoiser), kind=chosen, sigmas=levels, rms=rms,
+        model=name, fingerprint=fingerprint(denoiser), kind=kind, sigmas=levels, rms=rms,
         recipe=recipe,
     )  # fmt: skip
     return ConceptVector(record, tensors, origins)

@@ -1,0 +1,277 @@
+"""`equipoise steer`: make a concept vector, apply it, measure what it does."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate, tabulate
+from equipoise.errors import BadInputError
+
+steer = App(name="steer", help="Concept vectors: make, apply and measure them.")
+
+Vector = Annotated[Path, Parameter(help="File of a concept vector.")]
+Kind = Literal["per-position", "pooled"]
+
+
+@steer.command
+def make(
+    out: Path,
+    *,
+    positive: Path,
+    negative: Path | None = None,
+    model: Model = "zoo:edm-fashion",
+    sites: tuple[str, ...] = (),
+    sigma: tuple[float, ...] = (),
+    kind: Kind = "per-position",
+    seed: int = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a concept vector from a folder of pictures with the concept, and one without.
+
+    Args:
+        out: File to write (.safetensors).
+        positive: Folder, list or picture that shows the concept.
+        negative: The same without it; without this the vector is a mean.
+        sites: Names or patterns; default a transformer's middle, a U-Net's default sites.
+        sigma: Noise levels of the references, data units; default the spread of the data.
+        kind: A number for every place, or one for every channel.
+        seed: Seed of the noise.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.doors import concept
+
+    vector = concept(
+        model, positive=positive, negative=negative, sites=sites or None, sigma=sigma or None,
+        kind=kind, seed=seed,
+    )  # fmt: skip
+    vector.save(out)
+    document = _describe_vector(vector) | {"file": str(out)}
+    emit(document, _lay_out(document), as_json=as_json)
+
+
+@steer.command
+def show(vector: Vector, *, as_json: Json = False) -> None:
+    """Say what a vector is: model, sites, noise levels, size, recipe.
+
+    Args:
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.steering import load_vector
+
+    document = _describe_vector(load_vector(vector))
+    emit(document, _lay_out(document), as_json=as_json)
+
+
+@steer.command
+def apply(
+    vector: Vector,
+    *,
+    out: Path,
+    model: Model = "zoo:edm-fashion",
+    strength: str = "0:1.5:7",
+    window: tuple[float, float] | None = None,
+    mode: Literal["add", "remove", "interpolate"] = "add",
+    label: int | None = None,
+    num_seeds: Count = 4,
+    seed: int = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Draw outputs at several strengths, as one labelled picture: a row a seed.
+
+    Args:
+        out: Picture to write (.png).
+        strength: "FIRST:LAST:COUNT", or one number.
+        window: Lowest and highest noise level at which to act, data units; default everywhere.
+        mode: Add the vector, remove its projection, or move the projection to one unit.
+        label: Class that a conditional model is asked for; default none.
+        num_seeds: Rows.
+        seed: Seed of the outputs.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.auditing.subject import open_subject
+    from equipoise.steering import load_vector
+    from equipoise.steering.strip import draw_strip, write_strip
+
+    strengths = parse_strengths(strength)
+    subject = open_subject(model, device=device)
+    drawn = draw_strip(
+        subject.denoiser, load_vector(vector), sampler=subject.sampler, strengths=strengths,
+        window=window, mode=mode, label=label, num_seeds=num_seeds, seed=seed,
+    )  # fmt: skip
+    write_strip(out, drawn, [f"{value:.3g}" for value in strengths])
+    document = {"file": str(out), "strengths": strengths, "seeds": num_seeds}
+    emit(document, f"written to {out}", as_json=as_json)
+
+
+@steer.command
+def edit(
+    picture: Path,
+    vector: Vector,
+    *,
+    out: Path,
+    model: Model = "zoo:edm-fashion",
+    strength: str = "0:1:5",
+    start: float | None = None,
+    window: tuple[float, float] | None = None,
+    mode: Literal["add", "remove", "interpolate"] = "add",
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Edit a picture that exists: back to noise by the model, and forth again with steering.
+
+    The picture's own verdict comes first, where the model ships a calibration: memorized pictures
+    may resist.
+
+    Args:
+        picture: The picture.
+        out: Strip to write (.png): the picture, then one column a strength.
+        strength: "FIRST:LAST:COUNT", or one number.
+        start: Noise level to go back to, data units; lower keeps more; default all the way.
+        window: Lowest and highest noise level at which to act, data units; default everywhere.
+        mode: Add the vector, remove its projection, or move the projection to one unit.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    import torch
+
+    from equipoise.auditing.subject import open_subject
+    from equipoise.detection import load_calibration
+    from equipoise.doors import CalibratedDetector
+    from equipoise.images import quantize
+    from equipoise.steering import load_vector
+    from equipoise.steering.editing import edit_picture
+    from equipoise.steering.reference import read_references
+    from equipoise.steering.strip import write_strip
+
+    subject, strengths = open_subject(model, device=device), parse_strengths(strength)
+    image = read_references(picture, subject.denoiser.image_shape)[:1]
+    verdict = None
+    if subject.shipped is not None:
+        calibration = load_calibration(subject.shipped)
+        verdict = CalibratedDetector(subject.denoiser, calibration)(image).verdicts[0]
+    edited = edit_picture(
+        subject.denoiser, image[0], load_vector(vector), strengths=strengths,
+        sigmas=subject.sampler.list_sigmas(subject.denoiser), start=start, window=window,
+        mode=mode,
+    )  # fmt: skip
+    shown = quantize(torch.cat([image, edited.pictures]))[None]
+    write_strip(out, shown, ["picture", *(f"{value:.3g}" for value in strengths)])
+    document = {
+        "verdict": verdict,
+        "reconstruction_error": edited.error,
+        "strengths": strengths,
+        "file": str(out),
+    }
+    told = "no calibration, so no verdict" if verdict is None else verdict.replace("_", " ")
+    emit(
+        document,
+        f"the picture itself: {told}\n"
+        f"reconstruction error at strength 0: {edited.error:.4f} (root mean square, values 0 to 1)"
+        f"\nwritten to {out}",
+        as_json=as_json,
+    )
+
+
+@steer.command
+def response(
+    *,
+    model: Model = "zoo:dit-fashion",
+    seed: int = 0,
+    num_seeds: Count = 16,
+    num_pairs: Count = 64,
+    out: Path | None = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Measure how outputs of a zoo model follow the strength, and whether memorized ones resist.
+
+    Args:
+        seed: Seed of the outputs and of the draw of references.
+        num_seeds: Outputs a concept.
+        num_pairs: Most pairs of a copy and a novel output.
+        out: Run folder to write; default runs/steering-TIME.
+        as_json: Print one JSON document on standard output and nothing else.
+    """
+    from equipoise.bench.response import ResponseSpec, run_response
+    from equipoise.report import render_report
+    from equipoise.zoo.package import load_zoo
+
+    folder = out or Path("runs") / f"steering-{datetime.now():%Y%m%d-%H%M%S}"
+    spec = ResponseSpec(seed=seed, num_seeds=num_seeds, num_pairs=num_pairs)
+    run = run_response(load_zoo(model).to(device), folder, spec=spec)
+    report = render_report(run.path)
+    document = run.record.results | {
+        "report": str(report),
+        "run": str(run.path),
+        "seconds": run.record.cost["seconds"],
+    }
+    emit(document, _tell_response(document), as_json=as_json)
+
+
+def parse_strengths(text: str) -> list[float]:
+    """Read "FIRST:LAST:COUNT", or one number.
+
+    Raises:
+        BadInputError: for anything else.
+    """
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return [float(text)]
+        first, last, count = float(parts[0]), float(parts[1]), int(parts[2])
+        if len(parts) != 3 or count < 2:
+            raise ValueError
+    except (ValueError, IndexError) as error:
+        raise BadInputError(
+            f'"{text}" is no strength: give one number, or FIRST:LAST:COUNT as in 0:1.5:7.'
+        ) from error
+    return [first + (last - first) * step / (count - 1) for step in range(count)]
+
+
+def _describe_vector(vector: Any) -> dict[str, Any]:  # noqa: ANN401 - torch is not loaded here
+    record = vector.record.model_dump(mode="json")
+    return record | {
+        "sites": list(vector.sites),
+        "shapes": {site: list(t.shape[1:]) for site, t in vector.tensors.items()},
+        "strength": vector.measure_strength(),
+    }
+
+
+def _lay_out(document: dict[str, Any]) -> str:
+    rows = [
+        [site, " x ".join(map(str, document["shapes"][site])), f"{document['strength'][site]:.3g}"]
+        for site in document["sites"]
+    ]
+    sigmas = ", ".join(f"{sigma:.3g}" for sigma in document["sigmas"])
+    return "\n".join(
+        [
+            f"{document['kind']} vector of {document['model']} ({document['fingerprint']}), "
+            f"noise levels {sigmas}",
+            "",
+            tabulate(["site", "shape", "units"], rows),
+        ]
+    )
+
+
+def _tell_response(document: dict[str, Any]) -> str:
+    rows = [
+        [
+            told["name"], f"{told['best']['p']:.2f} at {told['best']['strength']:g}",
+            f"{told['pixel_mean']['p']:.2f}", show_rate(told["spearman"]),
+            show_rate(told["gain_over_random"]), f"{told['usable_range'][1]:g}",
+        ]
+        for told in document["concepts"]
+    ]  # fmt: skip
+    head = ["concept", "best mean P", "pixel mean", "Spearman", "gain / random", "usable to"]
+    return "\n".join(
+        [
+            tabulate(head, rows),
+            "",
+            f"{len(document['reached'])} of {len(rows)} reach {document['reached_at']:g}. "
+            + document["verdict"],
+            "",
+            f"report: {document['report']}   ({document['seconds']:.0f} s)",
+        ]
+    )

@@ -1,0 +1,78 @@
+"""A strip: outputs of a model at several strengths, as one labelled picture, a row a seed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from equipoise.denoisers import Denoiser, device_of
+from equipoise.errors import BadInputError
+from equipoise.images import quantize
+from equipoise.sampling import SamplerSpec, draw_noise_batch, sample_heun
+from equipoise.steering.application import Window, steer
+from equipoise.steering.arithmetic import Mode
+from equipoise.steering.vector import ConceptVector
+
+SIDE, GAP, HEAD = 64, 4, 16  # px
+
+
+def draw_strip(
+    denoiser: Denoiser,
+    vector: ConceptVector,
+    *,
+    sampler: SamplerSpec,
+    strengths: Sequence[float],
+    num_seeds: int,
+    seed: int,
+    window: Window | None = None,
+    mode: Mode = "add",
+    label: int | None = None,
+) -> UInt8[Tensor, "seed strength channel height width"]:
+    """Draw every seed at every strength, from the same noise; one call a seed.
+
+    Raises:
+        BadInputError: when a class is asked of a model without classes.
+    """
+    empty = denoiser.null_condition(1)
+    if label is not None and (empty is None or empty.ndim > 2):
+        raise BadInputError("This model knows no classes by number: leave the label out.")
+    sigmas, count = sampler.list_sigmas(denoiser), len(strengths)
+    rows = []
+    for index in range(num_seeds):
+        noise = draw_noise_batch(
+            denoiser.sample_shape, seed=seed, item_ids=[f"strip/{index:06d}"], draws=[0]
+        ).to(device_of(denoiser))
+        cond = None if label is None else torch.full((count,), label, device=noise.device)
+        with steer(denoiser, vector, strength=list(strengths), window=window, mode=mode):
+            *_, last = sample_heun(denoiser, noise.repeat(count, 1, 1, 1), sigmas, cond=cond)
+        rows.append(quantize(denoiser.decode(last.x)))
+    return torch.stack(rows)
+
+
+def write_strip(
+    path: Path,
+    drawn: UInt8[Tensor, "seed strength channel height width"],
+    labels: Sequence[str],
+) -> None:
+    """Write the strip with a label above every column."""
+    seeds, count = drawn.shape[:2]
+    sheet = Image.new("RGB", (count * (SIDE + GAP), HEAD + seeds * (SIDE + GAP)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, label in enumerate(labels):
+        left = column * (SIDE + GAP)
+        pen.text((left + 2, 2), label, fill="black")
+        for row in range(seeds):
+            sheet.paste(_enlarge(drawn[row, column]), (left, HEAD + row * (SIDE + GAP)))
+    sheet.save(path)
+
+
+def _enlarge(picture: UInt8[Tensor, "channel height width"]) -> Image.Image:
+    pixels = np.moveaxis(picture.numpy(), 0, -1)
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels[..., :3])
+    small = max(image.size) < SIDE
+    method = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+    return image.convert("RGB").resize((SIDE, SIDE), method)
