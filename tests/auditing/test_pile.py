@@ -14,6 +14,10 @@ from equipoise.auditing.pile import (
     load_entry,
 )
 from equipoise.auditing.subject import Subject
+from equipoise.denoisers import TimedDenoiser
+from equipoise.denoisers.codec import PixelCodec
+from equipoise.denoisers.level import NoiseGrid
+from equipoise.errors import BadInputError
 from equipoise.images import list_pictures, read_picture
 from equipoise.sampling import SamplerSpec
 
@@ -111,6 +115,52 @@ def test_outputs_do_not_depend_on_the_parts_asked_for(subject, small_parts):
         assert int(difference) <= 1
     other = GeneratedPile(subject, count=70, seed=3, stream="calibrate")
     assert not torch.equal(list_pixels(other, [0])[0], everything[0])
+
+
+@pytest.fixture
+def asked():
+    """A model that answers a prompt with its length as brightness, when guided at scale 1."""
+
+    def call(network, z, time, cond):
+        return cond.reshape(-1, 1, 1, 1).expand_as(z)
+
+    denoiser = TimedDenoiser(
+        network=torch.nn.Conv2d(1, 1, 1), call=call, prediction="x0",
+        grid=NoiseGrid.from_alphas(torch.linspace(0.99, 0.01, 20)), codec=PixelCodec(),
+        empty=torch.zeros(1), sample_shape=(1, 8, 8), image_shape=(1, 8, 8), data_std=1.0,
+        default_sites=(),
+        text_encoder=lambda prompts: torch.tensor([len(one) / 100 for one in prompts]),
+    )  # fmt: skip
+    return Subject("asked", denoiser, SAMPLER, lambda *_: None, None)
+
+
+def test_output_k_is_asked_for_prompt_k_and_guided(asked, small_parts):
+    prompts = ["a", "bb", "ccc"]
+    pile = GeneratedPile(asked, count=70, seed=3, stream="audit", prompts=prompts)
+    assert pile.sources[4] == "audit/3/000004 bb"
+    levels = [float(pixels.double().mean()) for pixels in list_pixels(pile, range(3))]
+    expected = [127.5 * (1 + 7.5 * len(prompts[k % 3]) / 100) for k in range(70)]
+    assert levels == pytest.approx(expected, abs=1)
+    assert pile.describe()["sampler"]["guidance"] == 7.5
+
+
+def test_a_model_with_a_guidance_of_its_own_keeps_it(asked):
+    own = dataclasses.replace(asked, sampler=SAMPLER.model_copy(update={"guidance": 2.0}))
+    pile = GeneratedPile(own, count=2, seed=0, stream="audit", prompts=["a"])
+    assert pile.describe()["sampler"]["guidance"] == 2.0
+
+
+def test_other_prompts_are_another_pile(asked):
+    def describe(*prompts):
+        return GeneratedPile(asked, count=4, seed=0, stream="audit", prompts=prompts).describe()
+
+    assert describe("a", "b")["prompts"] != describe("a", "c")["prompts"]
+    assert describe()["prompts"] is None
+
+
+def test_prompts_for_a_model_that_takes_none_are_refused_before_anything_is_drawn(subject):
+    with pytest.raises(BadInputError, match="takes no prompts"):
+        GeneratedPile(subject, count=2, seed=0, stream="audit", prompts=["a"])
 
 
 def test_the_record_of_a_pile_tells_it_from_others(subject, folder):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from equipoise.auditing.job import Audit
 from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile
+from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
 from equipoise.detection import load_calibration
 from equipoise.errors import BadInputError
@@ -16,6 +17,7 @@ def build_audit(
     *,
     images: Path | None,
     generate: int | None,
+    prompts: Path | None = None,
     calibration: Path | None = None,
     training: Path | None = None,
     held_out: Path | None = None,
@@ -28,6 +30,7 @@ def build_audit(
         name: The model, see `open_subject`.
         images: Folder, list or picture to audit.
         generate: Fresh outputs of the model to audit instead.
+        prompts: File with what they are asked for, see `read_prompts`.
         calibration: Calibration file; default the shipped one.
         training: Training pictures.
         held_out: Pictures the model never saw.
@@ -44,6 +47,7 @@ def build_audit(
             "Give either IMAGES, a folder, list or picture to audit, or --generate N, fresh "
             "outputs of the model."
         )
+    asked = read_asked(prompts, generate)
     subject = open_subject(name, device=device)
     chosen = calibration or subject.shipped
     if chosen is None:
@@ -55,7 +59,9 @@ def build_audit(
     if images is not None:
         pile = FolderPile(images, subject.denoiser.image_shape)
     else:
-        pile = GeneratedPile(subject, count=generate or 0, seed=seed, stream="audit")
+        pile = GeneratedPile(
+            subject, count=generate or 0, seed=seed, stream="audit", prompts=asked
+        )
     return Audit(
         model=subject.denoiser,
         name=subject.name,

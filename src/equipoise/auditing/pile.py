@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from equipoise.auditing.subject import Subject
+from equipoise.auditing.subject import Subject, follow_prompts
 from equipoise.errors import UnreadablePictureError
 from equipoise.images import (
     RULE,
@@ -114,12 +114,28 @@ class FolderPile:
 
 
 class GeneratedPile:
-    """Fresh outputs of a model, each from its own noise stream."""
+    """Fresh outputs of a model, each from its own noise stream.
 
-    def __init__(self, subject: Subject, *, count: int, seed: int, stream: str) -> None:
-        self.subject = subject
+    With prompts, output k is asked for prompt k, from the first again after the last; its source
+    ends with the prompt.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        count: int,
+        seed: int,
+        stream: str,
+        prompts: Sequence[str] = (),
+    ) -> None:
+        self.subject = subject if not prompts else follow_prompts(subject)
         self.seed = seed
         self.sources = [f"{stream}/{seed}/{index:06d}" for index in range(count)]
+        self.prompts = [prompts[index % len(prompts)] for index in range(count) if prompts]
+        if prompts:
+            pairs = zip(self.sources, self.prompts, strict=True)
+            self.sources = [f"{source} {prompt}" for source, prompt in pairs]
 
     def describe(self) -> dict[str, Any]:
         """Say how many were sampled, and how."""
@@ -127,16 +143,18 @@ class GeneratedPile:
             "generate": len(self.sources),
             "items": len(self.sources),
             "seed": self.seed,
+            "prompts": hash_lines(self.prompts) if self.prompts else None,
             "sampler": self.subject.sampler.model_dump(),
         }
 
     def read(self, parts: Sequence[int]) -> Iterator[tuple[int, list[Loaded]]]:
         """Sample part by part."""
         for part in parts:
-            sources = self.sources[part * PART : (part + 1) * PART]
+            rows = slice(part * PART, (part + 1) * PART)
+            sources, prompts = self.sources[rows], self.prompts[rows] or None
             pictures = [
                 picture
-                for x0 in self.subject.sample(sources, seed=self.seed)
+                for x0 in self.subject.sample(sources, seed=self.seed, prompts=prompts)
                 for picture in quantize(self.subject.denoiser.decode(x0))
             ]
             yield (
@@ -184,6 +202,11 @@ def hash_listing(listing: Listing) -> str:
         known = entry.error if entry.error is not None else _measure_size(entry.path)
         digest.update(f"{len(entry.source)}|{entry.source}|{known}\n".encode())
     return digest.hexdigest()
+
+
+def hash_lines(lines: Sequence[str]) -> str:
+    """Hash lines of text: other prompts are another pile."""
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def _measure_size(path: Path) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from equipoise.auditing.nearest import stream_training
 from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile, count_parts
+from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
@@ -45,6 +46,7 @@ def calibrate_model(
     name: str,
     *,
     generate: int | None = None,
+    prompts: Path | None = None,
     reference: Path | None = None,
     training: Path | None = None,
     fpr: float,
@@ -56,6 +58,7 @@ def calibrate_model(
     Args:
         name: The model, see `open_subject`.
         generate: Fresh outputs to draw.
+        prompts: File with what they are asked for, see `read_prompts`.
         reference: Pictures the model has not memorized, instead.
         training: Training images: copies and grey outputs are left out.
         fpr: Promised false-positive rate.
@@ -71,6 +74,7 @@ def calibrate_model(
             "Give either --generate N, fresh outputs of the model (with --training FOLDER only "
             "the novel ones are used), or --reference FOLDER, pictures it has not memorized."
         )
+    asked = read_asked(prompts, generate)
     subject = open_subject(name, device=device)
     denoiser = subject.denoiser
     pile: Pile
@@ -79,7 +83,9 @@ def calibrate_model(
         pile = FolderPile(reference, denoiser.image_shape)
     else:
         null = "own outputs" if training is None else "generated and novel"
-        pile = GeneratedPile(subject, count=generate or 0, seed=seed, stream="calibrate")
+        pile = GeneratedPile(
+            subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked
+        )
     pictures, failed = _read_all(pile)
     left_out: dict[str, int] = {}
     if training is not None:

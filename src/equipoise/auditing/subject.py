@@ -1,13 +1,14 @@
 """The model that is audited or calibrated, and how fresh outputs of it are drawn."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, check_device, guide
+from equipoise.denoisers import Denoiser, TimedDenoiser, check_device, guide
+from equipoise.errors import BadInputError
 from equipoise.loading import load
 from equipoise.sampling import SamplerSpec, sample_items
 from equipoise.zoo.package import MODELS, PREFIX, load_zoo
@@ -17,6 +18,8 @@ DrawConditions = Callable[[Sequence[str], int], Tensor | None]
 
 SIGMA_MIN, SIGMA_MAX = 0.004, 160.0  # of the standard deviation of the data
 STEPS = 18
+GUIDANCE = 7.5
+"""Scale that diffusers uses for Stable Diffusion when nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,42 @@ class Subject:
     shipped: Path | None
 
     def sample(
-        self, item_ids: Sequence[str], *, seed: int
+        self, item_ids: Sequence[str], *, seed: int, prompts: Sequence[str] | None = None
     ) -> Iterator[Float[Tensor, "batch ..."]]:
-        """Sample one `x0` an item, batch by batch."""
+        """Sample one `x0` an item, batch by batch; prompts replace what each is asked to show."""
+        if prompts is None:
+            conditions = self.draw_conditions(item_ids, seed)
+        else:
+            conditions = encode_prompts(self.denoiser, prompts)
         return sample_items(
             guide(self.denoiser, self.sampler.guidance), item_ids,
             self.sampler.list_sigmas(self.denoiser),
-            seed=seed, batch=self.sampler.batch, conditions=self.draw_conditions(item_ids, seed),
+            seed=seed, batch=self.sampler.batch, conditions=conditions,
         )  # fmt: skip
+
+
+def encode_prompts(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
+    """Return the condition of each prompt.
+
+    Raises:
+        BadInputError: when the model takes no prompts.
+    """
+    if not isinstance(denoiser, TimedDenoiser):
+        raise BadInputError("This model takes no prompts; only text-to-image models do.")
+    return denoiser.encode_prompts(prompts)
+
+
+def follow_prompts(subject: Subject) -> Subject:
+    """Return a subject that is guided, as text-to-image models are used; a zoo model already is.
+
+    Raises:
+        BadInputError: when the model takes no prompts.
+    """
+    encode_prompts(subject.denoiser, [""])  # told before hours of work, not after
+    if subject.sampler.guidance != 1:
+        return subject
+    guided = subject.sampler.model_copy(update={"guidance": GUIDANCE})
+    return replace(subject, sampler=guided)
 
 
 def open_subject(source: str, *, device: str = "cpu") -> Subject:

@@ -20,6 +20,7 @@ def audit(
     *,
     model: Model = "zoo:edm-fashion",
     generate: Count | None = None,
+    prompts: Path | None = None,
     calibration: Path | None = None,
     training: Path | None = None,
     held_out: Path | None = None,
@@ -37,6 +38,7 @@ def audit(
     Args:
         images: Folder (with all its folders), list of paths (.txt), or one picture.
         generate: Audit this many fresh outputs of the model instead.
+        prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         calibration: Calibration file; default the one shipped with the model.
         training: Training images: flagged items are shown beside the nearest.
         held_out: Images the model never saw: with --training, the whole model is tested.
@@ -53,8 +55,8 @@ def audit(
 
     folder = out or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
     asked = build_audit(
-        model, images=images, generate=generate, calibration=calibration, training=training,
-        held_out=held_out, seed=seed, device=device,
+        model, images=images, generate=generate, prompts=prompts,
+        calibration=calibration, training=training, held_out=held_out, seed=seed, device=device,
     )  # fmt: skip
     run = run_audit(asked, folder)
     report = render_report(run.path)

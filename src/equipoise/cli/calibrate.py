@@ -11,6 +11,7 @@ def calibrate(
     out: Path,
     model: Model = "zoo:edm-fashion",
     generate: Count | None = None,
+    prompts: Path | None = None,
     reference: Path | None = None,
     training: Path | None = None,
     fpr: float = 0.01,
@@ -26,6 +27,7 @@ def calibrate(
     Args:
         out: Calibration file to write.
         generate: Calibrate on this many fresh outputs of the model.
+        prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         reference: Calibrate on the pictures in this folder, which the model has not memorized.
         training: Training images: with --generate, copies and doubtful outputs are left out.
         fpr: Promised false-positive rate; needs at least 1/fpr - 1 pictures.
@@ -35,8 +37,8 @@ def calibrate(
     from equipoise.auditing.reference import calibrate_model
 
     found = calibrate_model(
-        model, generate=generate, reference=reference, training=training, fpr=fpr, seed=seed,
-        device=device,
+        model, generate=generate, prompts=prompts, reference=reference, training=training,
+        fpr=fpr, seed=seed, device=device,
     )  # fmt: skip
     calibration = found.calibration
     calibration.save(out)
