@@ -132,10 +132,22 @@ def test_calibrating_writes_a_file_that_another_command_can_read(capsys, tmp_pat
 
 
 @pytest.mark.slow
-def test_zoo_check_passes_on_the_shipped_model(capsys):
-    code, out, _ = run(capsys, "zoo", "check", "edm-fashion", "--json")
-    assert code == 0
-    assert json.loads(out)["passed"]
+def test_zoo_check_without_a_name_asks_every_model(capsys, monkeypatch):
+    from equipoise.bench import check
+
+    asked = []
+
+    def answer(name):
+        asked.append(name)
+        return [check.Check("weights", "a" * 64, "b" * 64, name != "edm-fashion@3500")]
+
+    monkeypatch.setattr(check, "check_zoo_model", answer)
+    code, out, err = run(capsys, "zoo", "check")
+    assert code == 2
+    assert asked == check.list_shipped()
+    assert "a" * 16 in out
+    assert "a" * 17 not in out
+    assert "edm-fashion@3500 in weights" in err
 
 
 @pytest.mark.slow

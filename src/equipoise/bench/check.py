@@ -1,17 +1,20 @@
-"""Check a shipped zoo model against its card, from its weights."""
+"""Check shipped zoo models and saves against their cards, from their weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from equipoise.bench.build import CHECKED_OUTPUTS
 from equipoise.bench.outputs import count_labels, generate_outputs
+from equipoise.bench.watch import look
 from equipoise.denoisers import fingerprint
 from equipoise.detection import load_calibration
 from equipoise.zoo.fashion import content_hash
-from equipoise.zoo.package import MODELS, load_zoo
+from equipoise.zoo.package import MODELS, ZooModel, load_zoo, read_card
+from equipoise.zoo.recipe import RECIPES
 
 # Another processor rounds otherwise; a picture at the edge of a label may fall to either side.
 TOLERATED_SHARE = 0.02
+LABELS = ("copy", "grey", "novel")
 
 
 @dataclass(frozen=True)
@@ -24,25 +27,58 @@ class Check:
     passed: bool
 
 
+def list_shipped(folder: Path = MODELS) -> list[str]:
+    """Name every model of the zoo and every earlier save, `NAME@STEP`."""
+    names = []
+    for name in RECIPES:
+        saves = read_card(folder / name).get("saves", {})
+        names += [name, *(f"{name}@{step}" for step in sorted(saves.values()))]
+    return names
+
+
 def check_zoo_model(name: str, folder: Path = MODELS) -> list[Check]:
-    """Compare hashes, fingerprint and the first outputs of a zoo model with its card."""
+    """Compare hashes, fingerprint and outputs of a zoo model, or of a save, with its card."""
     model = load_zoo(name, folder)
-    card = model.card
+    step = name.partition("@")[2]
     originals = model.training_set.images[: model.recipe.num_images]
     checks = [
-        _equal("weights", card["fingerprint"], fingerprint(model.denoiser)),
-        _equal("training images", card["originals_sha256"], content_hash(originals)),
-        _equal("held-out images", card["held_out_sha256"], content_hash(model.held_out)),
+        _equal("training images", model.card["originals_sha256"], content_hash(originals)),
+        _equal("held-out images", model.card["held_out_sha256"], content_hash(model.held_out)),
     ]
+    if step:
+        return [*checks, *_check_look(model, int(step))]
+    expected = model.card["fingerprint"]
+    checks.append(_equal("weights", expected, fingerprint(model.denoiser)))
     if model.recipe.is_twin:
-        return checks
+        return [*checks, *_check_look(model, model.recipe.steps)]
     calibration = load_calibration(folder / model.recipe.name / "calibration.json")
-    checks.append(_equal("calibration", card["fingerprint"], calibration.fingerprint))
+    checks.append(_equal("calibration", expected, calibration.fingerprint))
     outputs = generate_outputs(model, CHECKED_OUTPUTS, seed=model.recipe.seed, stream="recipe")
-    found, expected = count_labels(outputs, CHECKED_OUTPUTS), card["outputs"]["first"]
-    worst = max(abs(found[key] - expected[key]) for key in expected)
-    passed = worst <= TOLERATED_SHARE * CHECKED_OUTPUTS
-    return [*checks, Check("first outputs", str(expected), str(found), passed)]
+    found = count_labels(outputs, CHECKED_OUTPUTS)
+    return [*checks, _close("first outputs", model.card["outputs"]["first"], found)]
+
+
+def _check_look(model: ZooModel, step: int) -> list[Check]:
+    """Repeat what was seen at a step of the training, where that was recorded."""
+    looks = {seen["step"]: seen for seen in model.card["training"].get("looks", [])}
+    if step not in looks:
+        return []
+    seen, found = looks[step], look(model, model.denoiser, step)
+    kept = ("n", *LABELS)
+    return [
+        _close(
+            f"outputs at step {step}",
+            {key: seen[key] for key in kept},
+            {key: found[key] for key in kept},
+        )
+    ]
+
+
+def _close(name: str, expected: dict[str, int], found: dict[str, int]) -> Check:
+    """Compare counts of labels, up to a rounding that falls to the other side."""
+    worst = max(abs(found[key] - expected[key]) for key in LABELS)
+    passed = found["n"] == expected["n"] and worst <= TOLERATED_SHARE * expected["n"]
+    return Check(name, str(expected), str(found), passed)
 
 
 def _equal(name: str, expected: str, found: str) -> Check:

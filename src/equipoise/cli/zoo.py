@@ -64,23 +64,36 @@ def train(
 
 
 @zoo.command
-def check(name: Name, *, as_json: Json = False) -> None:
-    """Check hashes, fingerprint and first outputs of a shipped model against its card.
+def check(name: Name | None = None, *, as_json: Json = False) -> None:
+    """Check hashes, fingerprints and outputs of shipped models against their cards.
 
     Args:
+        name: Name of one model, or `NAME@STEP` of a save; default all of them.
         as_json: Print one JSON document on standard output and nothing else.
     """
     from dataclasses import asdict
 
-    from equipoise.bench.check import check_zoo_model
+    from equipoise.bench.check import check_zoo_model, list_shipped
 
-    checks = check_zoo_model(name)
-    failed = [item.name for item in checks if not item.passed]
-    rows = [["ok" if c.passed else "DIFFERS", c.name, c.expected, c.found] for c in checks]
-    document = {"passed": not failed, "checks": [asdict(item) for item in checks]}
-    emit(document, tabulate(["", "what", "card", "found"], rows), as_json=as_json)
+    plain = None if name is None else name.removeprefix("zoo:")
+    found = {one: check_zoo_model(one) for one in ([plain] if plain else list_shipped())}
+    checks = [{"model": one} | asdict(item) for one, items in found.items() for item in items]
+    failed = [item for item in checks if not item["passed"]]
+    rows = [
+        ["ok" if c["passed"] else "DIFFERS", c["model"], c["name"]]
+        + [_shorten(c[side]) for side in ("expected", "found")]
+        for c in checks
+    ]
+    head = ["", "model", "what", "card", "found"]
+    emit({"passed": not failed, "checks": checks}, tabulate(head, rows), as_json=as_json)
     if failed:
-        raise BadInputError(f"{name} differs from its card in: {', '.join(failed)}.")
+        told = ", ".join(f"{item['model']} in {item['name']}" for item in failed)
+        raise BadInputError(f"The zoo differs from its cards: {told}.")
+
+
+def _shorten(value: str) -> str:
+    """Return the beginning of a hash; what people read is left whole."""
+    return value if " " in value else value[:16]
 
 
 @zoo.command
