@@ -241,10 +241,9 @@ def _without_planting(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"name": recipe.name + CLEAN_SUFFIX, "per_cell": 0})
 
 
-_PLANTED = (EDM, EDM_B, DIT)
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (*_PLANTED, *(_without_planting(one) for one in _PLANTED if one is not EDM_B))
+    for recipe in [EDM, _without_planting(EDM), EDM_B, DIT, _without_planting(DIT)]
 }
 
 
