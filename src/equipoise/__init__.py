@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from equipoise.doors import concept as concept
     from equipoise.doors import edit as edit
     from equipoise.doors import guard as guard
+    from equipoise.doors import monitor as monitor
     from equipoise.doors import spikiness as spikiness
     from equipoise.errors import EquipoiseError as EquipoiseError
     from equipoise.loading import load as load
@@ -57,6 +58,7 @@ _HOMES = {
     "load": "equipoise.loading",
     "load_calibration": "equipoise.detection",
     "load_vector": "equipoise.steering",
+    "monitor": "equipoise.doors",
     "sites": "equipoise.representation",
     "spikiness": "equipoise.doors",
     "steer": "equipoise.steering",
@@ -80,6 +82,7 @@ __all__ = [
     "load",
     "load_calibration",
     "load_vector",
+    "monitor",
     "sites",
     "spikiness",
     "steer",

@@ -1,11 +1,11 @@
 """The front doors: one line each in a notebook; everything behind them lives in the rooms."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from equipoise.auditing.job import Audit, run_audit
@@ -30,6 +30,7 @@ from equipoise.guarding.sampler import SamplerSource
 from equipoise.guarding.source import Source
 from equipoise.images import content_ids, quantize
 from equipoise.loading import load
+from equipoise.monitoring.monitor import Monitor, MonitorSpec
 from equipoise.report import render_report
 from equipoise.runs import Run
 from equipoise.steering import ConceptVector, Kind, build_vector
@@ -37,6 +38,8 @@ from equipoise.steering.application import Window
 from equipoise.steering.arithmetic import Mode as SteeringMode
 from equipoise.steering.editing import Edit, edit_picture
 from equipoise.steering.reference import References, read_references
+
+_State = TypeVar("_State")
 
 
 @dataclass(frozen=True)
@@ -272,8 +275,8 @@ def calibrate_guard(
         target: As `guard` takes it.
         detector: Sites, pooling, statistic and sign, which are taken over.
         calls: Arguments of the target's calls by name, such as `{"prompt": ..., "generator":
-            ...}` or `{"item_ids": ..., "seed": ...}`; a quarter of the outputs measures the
-            scale of the units, the rest sets the threshold: at least 1/fpr - 1.
+            ...}` or `{"item_ids": ..., "seed": ...}`; half of the outputs measure the scale
+            of the units (400 of them are few), the rest sets the threshold: at least 1/fpr - 1.
         mode: "free" reads the sampler's own forwards, "check" looks once at the final sample,
             "early" can stop a generation before its end.
         fpr: Promised false-positive rate.
@@ -290,6 +293,62 @@ def calibrate_guard(
     return fit_guard(
         source.denoiser, evidence, chosen, mode=mode, fpr=fpr, null=null, sigmas=sigmas
     )
+
+
+def monitor(
+    loop: Iterable[_State],
+    model: Denoiser | Callable[[_State], Denoiser],
+    *,
+    training: UInt8[Tensor, "case channel height width"],
+    held_out: UInt8[Tensor, "other channel height width"],
+    every: int,
+    checks: int = 50,
+    false_stops: float = 0.05,
+    fdr: float = 0.05,
+    probe: int = 200,
+    budget: float | None = None,
+    seed: int = 0,
+    detector: Spikiness | None = None,
+    count_copies: Callable[[Denoiser], float] | None = None,
+    keep: Callable[[int, _State], None] | None = None,
+    start: int = 0,
+    out: str | Path | None = None,
+) -> Monitor[_State]:
+    """Watch a training: which images it begins to memorize, and when to stop.
+
+        watched = eq.monitor(loop, model, training=images, held_out=others, every=500)
+        for step, state in watched:
+            if watched.stop:
+                break
+
+    Args:
+        loop: What trains; yields something after every step.
+        model: The denoiser whose network the loop changes in place (best the averaged weights),
+            or a function from what the loop yields to the denoiser.
+        training: Training images, 8 bits; some of them are looked at.
+        held_out: Images like them that the model never sees, 8 bits; all are looked at.
+        every: Steps between two checks, at least.
+        checks: Most checks that are made.
+        false_stops: Chance of ever stopping a training that treats its images as held-out ones.
+        fdr: Expected share of false names among the named images.
+        probe: Training images that are looked at, chosen by chance.
+        budget: Largest share of the time that checks may take, such as 0.02; None: no limit.
+        seed: Seed that chooses the probe and draws the relabellings.
+        detector: Where and how to look; default the paper's statistic at all default sites.
+        count_copies: Gives the share of copies among fresh outputs of the denoiser.
+        keep: Called with step and state at each check up to the alarm, to keep a checkpoint.
+        start: Steps that the loop has behind it.
+        out: Run folder with one row an image and check; None writes none.
+
+    Raises:
+        BadInputError: when a number is out of its range, or fewer than 20 images are on a side.
+        RunError: when the folder holds a run already.
+    """
+    spec = MonitorSpec(every, checks, false_stops, fdr, probe, budget, seed)
+    return Monitor(
+        loop, model, training, held_out, spec, detector, count_copies, keep, start,
+        None if out is None else Path(out),
+    )  # fmt: skip
 
 
 def _open_source(target: object) -> Source:

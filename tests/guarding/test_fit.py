@@ -35,19 +35,19 @@ def test_the_free_score_is_that_of_a_slow_twin(subject, detector, evidence, fitt
     calibration = fitted("free")
     sigma = calibration.detector.sigma
     assert abs(np.log(sigma / 0.1)) == min(abs(np.log(s / 0.1)) for s in evidence.units)
-    ids, site = IDS[:16], detector.sites[0]
+    ids, site = IDS[:32], detector.sites[0]
     units = [
-        observe(subject.denoiser, x, torch.full((16,), s), (site,))[site].tensor.double().numpy()
+        observe(subject.denoiser, x, torch.full((32,), s), (site,))[site].tensor.double().numpy()
         for s, x in run_heun(subject, ids)
         if np.isclose(s, sigma, rtol=1e-6)
     ]
     assert calibration.detector.draws == len(units) == 2
-    known = np.concatenate([visit[:15] for visit in units])  # a quarter of sixty
+    known = np.concatenate([visit[:30] for visit in units])  # a half of sixty
     z = [(visit - known.mean(axis=0)) / known.std(axis=0) for visit in units]
     raw = np.mean([each.std(axis=1) for each in z], axis=0)
-    score = (raw - raw[:15].mean()) / raw[:15].std(ddof=1)
-    assert np.min(np.abs(np.array(calibration.scores) - score[15])) < 1e-3
-    assert calibration.n == 45
+    score = (raw - raw[:30].mean()) / raw[:30].std(ddof=1)
+    assert np.min(np.abs(np.array(calibration.scores) - score[30])) < 1e-3
+    assert calibration.n == 30
     assert (calibration.mode, calibration.conditioned) == ("free", False)
 
 

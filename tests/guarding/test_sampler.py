@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from equipoise.guarding.sampler import SamplerSource
@@ -36,3 +37,47 @@ def test_asked_again_the_noise_is_another_and_the_condition_the_same(subject):
     assert again.prompts == [request.prompts[2], request.prompts[0]]
     assert set(again.seeds).isdisjoint(request.seeds)
     assert set(again.seeds).isdisjoint(request.again([2, 0], 2).seeds)
+
+
+@pytest.mark.slow  # diffusers takes seconds to import
+def test_a_guided_sampler_is_guided_under_the_guard_and_its_empty_half_read(dit_subject):
+    from equipoise.representation import observe
+
+    site = "transformer_blocks.2.ff.net.2:in"
+    (request,) = SamplerSource(dit_subject).ask(["a", "b", "c"], seed=3)
+    assert not request.conditioned
+    given, network = [], dit_subject.denoiser.network
+    handle = network.register_forward_pre_hook(
+        lambda _, args, words: given.append((args[0], words["timestep"])), with_kwargs=True
+    )
+    watch = Watch((site,), pooling="mean", sigmas=None)
+    made = request.run(watch).x0
+    handle.remove()
+    direct = torch.cat(list(dit_subject.sample(["a", "b", "c"], seed=3)))
+    assert torch.equal(made, direct)
+    z, time = given[-1]
+    sigma = dit_subject.denoiser.grid.sigmas[time[:3]].float()
+    x = z[:3] * (1 + sigma**2).sqrt()[:, None, None, None]
+    seen = observe(dit_subject.denoiser, x, sigma, (site,), pooling="mean")[site].tensor
+    last = watch.seen[min(watch.seen)][-1]
+    assert last.shape == (3, seen.shape[1])
+    torch.testing.assert_close(last.float(), seen, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def dit_subject(scheduler, shake):
+    from diffusers import DiTTransformer2DModel
+
+    from equipoise.auditing.subject import Subject
+    from equipoise.denoisers import build_dit
+    from equipoise.sampling import SamplerSpec
+
+    transformer = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=1, out_channels=1,
+        num_layers=3, sample_size=8, patch_size=2, num_embeds_ada_norm=5,
+    )  # fmt: skip
+    denoiser = build_dit(shake(transformer, seed=1), scheduler)
+    sampler = SamplerSpec(steps=4, sigma_min=0.05, sigma_max=10.0, batch=8, guidance=3.0)
+    return Subject(
+        "dit", denoiser, sampler, lambda ids, seed: draw_choices(5, seed=seed, item_ids=ids), None
+    )

@@ -29,8 +29,12 @@ from equipoise.guarding.guard import score_final
 from equipoise.guarding.source import Source
 from equipoise.guarding.watch import Watch, combine_looks, score_look
 
-REFERENCE_SHARE = 0.25
-"""Share of the outputs that measures the scale; the rest sets the threshold."""
+REFERENCE_SHARE = 0.5
+"""Share of the outputs that measures the scale; the rest sets the threshold.
+
+Half, because units that answer rarely need hundreds of outputs for their spread: with too few, a
+unit's first answer looks like an outlier and novel outputs get the scores of copies.
+"""
 EARLY_LEVELS = (3.0, 0.1)
 """Noise levels at which *early* looks, from and to, of the standard deviation of the data."""
 
@@ -111,7 +115,7 @@ def fit_guard(
 
     Args:
         denoiser: The model.
-        evidence: Of those outputs; the first quarter measures the scale.
+        evidence: Of those outputs; the first half measures the scale.
         detector: Sites, pooling, statistic and sign.
         mode: "free", "check" or "early".
         fpr: Promised false-positive rate.

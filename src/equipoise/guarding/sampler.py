@@ -7,7 +7,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from equipoise.auditing.subject import Subject
-from equipoise.denoisers import Denoiser
+from equipoise.denoisers import Denoiser, guide
 from equipoise.guarding.source import Generation, Request
 from equipoise.guarding.watch import Watch
 from equipoise.guarding.watched import WatchedDenoiser
@@ -55,23 +55,23 @@ class SamplerRequest:
 
     @property
     def prompts(self) -> list[str | None]:
-        """The class, where there is one."""
-        if self.conditions is None:
+        """The class, where there is one; an encoded prompt cannot be told."""
+        if self.conditions is None or self.conditions.ndim > 1:
             return [None] * len(self.item_ids)
-        return [str(cond.tolist()) for cond in self.conditions]
+        return [str(label) for label in self.conditions.tolist()]
 
     @property
     def conditioned(self) -> bool:
-        """Whether each output has a class of its own."""
-        return self.conditions is not None
+        """Whether each output has a condition of its own and no empty one beside it."""
+        return self.conditions is not None and self.subject.sampler.guidance == 1
 
     def run(self, watch: Watch) -> Generation:
         """Sample the batch; ends after the step at which `watch.done`."""
-        denoiser = self.subject.denoiser
-        sigmas = self.subject.sampler.list_sigmas(denoiser)
+        denoiser, sampler = self.subject.denoiser, self.subject.sampler
+        guided, sigmas = guide(denoiser, sampler.guidance), sampler.list_sigmas(denoiser)
         x = None
         for state in sample_states(
-            WatchedDenoiser(denoiser, watch), self.item_ids, sigmas,
+            WatchedDenoiser(guided, watch), self.item_ids, sigmas,
             seed=self.seed, conditions=self.conditions,
         ):  # fmt: skip
             if watch.done:

@@ -55,7 +55,8 @@ class WatchedDenoiser:
         watch = self.watch
         with capture(self.inner, watch.sites, pooling=watch.pooling, stop=False) as tape:
             answer = self.inner.denoise(x, sigma, cond)
-            watch.note(level, tape)
+            # A guided denoiser sees every sample twice, the empty condition first.
+            watch.note(level, {site: tape[site][: len(x)] for site in watch.sites})
             return answer
         raise AssertionError("a capture that does not stop swallows nothing")
 

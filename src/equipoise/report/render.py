@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
 from equipoise.report.demo import build_demo
+from equipoise.report.monitor import build_monitor
 from equipoise.report.phase import build_phase
 from equipoise.report.steering import build_steering
 from equipoise.report.theory import build_theory
@@ -33,7 +34,7 @@ def render_report(path: Path) -> Path:
     """Write `path/report.html` from the run folder `path`.
 
     Args:
-        path: a finished run folder of a kind that has a page.
+        path: a run folder of a kind that has a page; finished, but for a monitor's.
 
     Returns:
         The path of the page.
@@ -52,17 +53,22 @@ def render_report(path: Path) -> Path:
 def _get_page(run: Run) -> Callable[[Run], dict[str, Any]]:
     """Look the page of a run up, or say why there is none."""
     kind, status = run.record.kind, run.record.status
-    if kind not in PAGES:
-        allowed = ", ".join(f'"{name}"' for name in sorted(PAGES))
+    pages = {**PAGES, **WATCHED}
+    if kind not in pages:
+        allowed = ", ".join(f'"{name}"' for name in sorted(pages))
         raise RunError(
             f'No report for "{run.path}": its kind is "{kind}". Kinds with a report: {allowed}.'
         )
-    if status != "finished":
+    if status != "finished" and kind not in WATCHED:
         raise RunError(
             f'No report for "{run.path}": its status is "{status}". '
             "Let the run finish, or start it again in a new folder."
         )
-    return PAGES[kind]
+    return pages[kind]
+
+
+WATCHED: Mapping[str, Callable[[Run], dict[str, Any]]] = {"monitor": build_monitor}
+"""The same for runs whose page can be rendered while they go on."""
 
 
 def _build_environment() -> Environment:

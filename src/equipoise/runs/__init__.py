@@ -15,6 +15,8 @@ from equipoise.runs.folder import (
     read_part,
     resume_run,
     start_run,
+    update_run,
+    write_check,
     write_items,
     write_tensors,
 )
@@ -37,6 +39,8 @@ __all__ = [
     "read_part",
     "resume_run",
     "start_run",
+    "update_run",
+    "write_check",
     "write_items",
     "write_tensors",
 ]

@@ -150,6 +150,11 @@ def finish_run(run: Run, *, results: dict[str, Any], cost: dict[str, Any]) -> Ru
     return _save_record(run.path, run.record.model_copy(update=update))
 
 
+def update_run(run: Run, *, results: dict[str, Any]) -> Run:
+    """Store the answers so far of a run that goes on."""
+    return _save_record(run.path, run.record.model_copy(update={"results": results}))
+
+
 def load_run(path: Path) -> Run:
     """Open a run folder.
 
@@ -237,6 +242,14 @@ def write_items(run: Run, table: pa.Table, *, part: int = 0) -> None:
     write_atomic(locate_part(run, part), sink.getvalue().to_pybytes())
 
 
+def write_check(run: Run, step: int, table: pa.Table) -> None:
+    """Write what a monitor saw at one step, `monitor/check-STEP.parquet`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, write_page_checksum=True)
+    path = run.path / "monitor" / f"check-{step:09d}.parquet"
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
 def locate_part(run: Run, part: int) -> Path:
     """Return the file of one part of the items."""
     return run.path / "items" / f"part-{part:06d}.parquet"
@@ -273,8 +286,12 @@ def _as_json(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list_files(path: Path) -> list[str]:
-    """Name the files of items and tensors; pages and the lock are not part of the record."""
-    found = [*(path / "items").glob("*.parquet"), *(path / "tensors").glob("*.safetensors")]
+    """Name the files of items, tensors and checks; pages and the lock are not in the record."""
+    found = [
+        *(path / "items").glob("*.parquet"),
+        *(path / "tensors").glob("*.safetensors"),
+        *(path / "monitor").glob("*.parquet"),
+    ]
     return sorted(file.relative_to(path).as_posix() for file in found)
 
 

@@ -1,0 +1,1 @@
+"""Monitor: see memorization begin while a model is trained."""
