@@ -6,8 +6,8 @@
 Sign, and the residual's sigma, are chosen on the selection split like the detector's.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 from jaxtyping import Float, Float64, Shaped, UInt8
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +23,7 @@ from equipoise.detection import (
     Stopwatch,
     score_draws,
 )
-from equipoise.images import jpeg_size, pixel_variance, total_variation
+from equipoise.images import jpeg_size, pixel_variance, quantize, total_variation
 
 
 class DenoisingResidual(BaseModel):
@@ -75,15 +75,60 @@ class DenoisingResidual(BaseModel):
         return Scores(per_draw, evaluations=len(ids) * self.draws, seconds=watch.seconds)
 
 
+PictureStatistic = Literal["pixel_variance", "total_variation", "jpeg_size", "distance_to_mean"]
+PICTURE_STATISTICS: tuple[PictureStatistic, ...] = get_args(PictureStatistic)
+
+
+class PictureBaseline(BaseModel):
+    """A statistic of the picture alone; the model is not asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    statistic: PictureStatistic
+    """Which one."""
+
+    @property
+    def card(self) -> Card:
+        """What it is, where it comes from and what it costs."""
+        return Card(
+            name=self.statistic,
+            source="ours, a trivial baseline",
+            formula=f"{self.statistic.replace('_', ' ')} of the 8-bit picture",
+            evaluations=0,
+            direction="none: the picture alone cannot know",
+        )
+
+    def score(
+        self,
+        denoiser: Denoiser,
+        images: Float[Tensor, "case ..."],
+        ids: Sequence[str],
+        *,
+        conditions: Shaped[Tensor, "case ..."] | None = None,
+        batch: int = DEFAULT_BATCH,
+    ) -> Scores:
+        """Score images with values in [0, 1]; neither the model nor a condition is read."""
+        watch = Stopwatch()
+        values = _STATISTICS[self.statistic](quantize(images))
+        return Scores(values[:, None], evaluations=0, seconds=watch.seconds)
+
+
 def score_pictures(
     pictures: UInt8[Tensor, "case channel height width"],
 ) -> dict[str, Float64[Tensor, " case"]]:
     """Score pictures by every baseline that sees the image alone, before a sign was chosen."""
+    return {name: formula(pictures) for name, formula in _STATISTICS.items()}
+
+
+def _distance_to_mean(pictures: UInt8[Tensor, "case ..."]) -> Float64[Tensor, " case"]:
+    """Distance to the mean of the pictures at hand, in units of white."""
     unit = pictures.double() / 255
-    to_mean = (unit - unit.mean(dim=0)).flatten(1).norm(dim=1)
-    return {
-        "pixel_variance": pixel_variance(pictures),
-        "total_variation": total_variation(pictures),
-        "jpeg_size": jpeg_size(pictures),
-        "distance_to_mean": to_mean,
-    }
+    return (unit - unit.mean(dim=0)).flatten(1).norm(dim=1)
+
+
+_STATISTICS: dict[PictureStatistic, Callable[[Tensor], Tensor]] = {
+    "pixel_variance": lambda pictures: pixel_variance(pictures).double(),
+    "total_variation": lambda pictures: total_variation(pictures).double(),
+    "jpeg_size": lambda pictures: jpeg_size(pictures).double(),
+    "distance_to_mean": _distance_to_mean,
+}

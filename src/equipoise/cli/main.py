@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from equipoise.cli.audit import audit
+from equipoise.cli.bench import bench
 from equipoise.cli.calibrate import calibrate
 from equipoise.cli.demo import demo
 from equipoise.cli.duplicates import duplicates
@@ -31,7 +32,7 @@ app = App(
     error_console=Console(stderr=True),
     result_action="return_value",
 )
-for command in (demo, audit, calibrate, duplicates, inspect, sites, sweep, report):
+for command in (demo, audit, bench, calibrate, duplicates, inspect, sites, sweep, report):
     app.command(command)
 app.command(runs)
 app.command(steer)

@@ -94,6 +94,22 @@ def render_roc(curve: Curve, *, promised: float | None, log: bool) -> Markup:
         return render_svg(figure, name="roc-log" if log else "roc")
 
 
+def render_rocs(lines: Sequence[Line], *, name: str) -> Markup:
+    """Draw several ROC curves, x false and y true positives, the false ones logarithmic."""
+    with mpl.rc_context(STYLE):
+        figure = build_figure(360, 290)
+        axes = figure.add_subplot()
+        axes.grid(True)
+        for line in lines:
+            shown = line.x > 0  # zero has no place on a logarithmic axis
+            axes.plot(line.x[shown], line.y[shown], color=TONES[line.tone], linewidth=1.7)
+        chance = np.geomspace(1e-4, 1, 50)
+        axes.plot(chance, chance, color=TONES["muted"], linewidth=1, linestyle=(0, (2, 3)))
+        empty = np.empty(0)
+        _scale_roc(axes, Curve(lines[0].x, lines[0].y, empty, empty), log=True)
+        return render_svg(figure, name=name)
+
+
 def render_profile(
     values: Float[np.ndarray, " unit"],
     *,

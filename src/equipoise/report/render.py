@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
+from equipoise.report.bench import build_bench
 from equipoise.report.demo import build_demo
 from equipoise.report.monitor import build_monitor
 from equipoise.report.phase import build_phase
@@ -24,7 +25,8 @@ from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
-    "audit": build_audit, "demo": build_demo, "phase": build_phase, "steering": build_steering,
+    "audit": build_audit, "bench": build_bench,
+    "demo": build_demo, "phase": build_phase, "steering": build_steering,
     "theory": build_theory, "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""

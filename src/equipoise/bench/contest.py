@@ -1,0 +1,206 @@
+"""One detector on the stage of one model: chosen, calibrated, reported.
+
+1. Of its variants, the one with the largest |AUROC - 1/2| on the choosing split, with its sign;
+   every planted image counts once there.
+2. Its threshold is set on novel outputs of the selection stream, for one percent.
+3. Everything that is told comes from the report split: other planted images, other noise.
+
+A detector that costs much sees a seeded subsample: at most `PASSES` passes through the network a
+part, but at least `LEAST` items of each kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+
+from equipoise.bench.cautious import estimate_area, estimate_area_difference
+from equipoise.bench.entry import Entry
+from equipoise.bench.interval import Estimate, estimate_sensitivity, exact_rate
+from equipoise.bench.stage import Items, Stage
+from equipoise.denoisers import Denoiser
+from equipoise.detection import Detector, Scores, find_obstacle, weighted_auroc
+from equipoise.images import as_unit
+from equipoise.zoo.planting import PlantedImage
+
+FPR = 0.01
+PASSES = 4000
+LEAST = 100
+ROC_POINTS = np.unique(
+    np.concatenate([[0.0], np.geomspace(0.002, 0.1, 16), np.linspace(0.1, 1, 10)])
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a detector said of the report split, higher = more memorized, and what it cost."""
+
+    entry: Entry
+    detector: Detector
+    sign: int
+    rows: Int64[np.ndarray, " case"]
+    scores: Float64[np.ndarray, " case"]
+    twin: Float64[np.ndarray, " case"]
+    calibration: Float64[np.ndarray, " novel"]
+    arms: dict[str, Float64[np.ndarray, " real"] | None]
+    chosen_auroc: float
+    seconds_per_item: float
+    spent: int
+
+
+def run_contest(entry: Entry, stage: Stage, denoiser: Denoiser, twin: Denoiser) -> Outcome | str:
+    """Choose, calibrate and score; or say why the detector cannot be used on the model."""
+    card = entry.candidates[0].card
+    obstacle = find_obstacle(card, denoiser)
+    if obstacle:
+        return obstacle
+    limit = max(LEAST, PASSES // max(card.evaluations, 1))
+    spent: list[Scores] = []
+
+    def ask(detector: Detector, model: Denoiser, items: Items) -> np.ndarray:
+        images = as_unit(items.pictures)
+        spent.append(detector.score(model, images, items.ids, conditions=items.conditions))
+        return spent[-1].values.numpy()
+
+    choose, calibrate = (
+        part.pick(part.find_first(limit)) for part in (stage.choose, stage.calibrate)
+    )
+    planted = torch.from_numpy(choose.planted)
+    areas = [
+        weighted_auroc(torch.from_numpy(ask(candidate, denoiser, choose)), planted)
+        for candidate in entry.candidates
+    ]
+    best = max(range(len(areas)), key=lambda place: abs(areas[place] - 0.5))
+    detector, sign = entry.candidates[best], 1 if areas[best] >= 0.5 else -1
+    rows = stage.report.find_first(limit)
+    told = stage.report.pick(rows)
+    scores = sign * ask(detector, denoiser, told)
+    seconds = spent[-1].seconds / len(rows)
+    return Outcome(
+        entry, detector, sign, rows, scores,
+        twin=sign * ask(detector, twin, told),
+        calibration=sign * ask(detector, denoiser, calibrate),
+        arms={
+            name: sign * ask(detector, denoiser, items.pick(items.find_first(limit)))
+            if items.conditions is not None or "condition" not in card.needs
+            else None
+            for name, items in (("training", stage.training), ("held_out", stage.held_out))
+        },
+        chosen_auroc=max(areas[best], 1 - areas[best]),
+        seconds_per_item=seconds,
+        spent=sum(part.evaluations for part in spent),
+    )  # fmt: skip
+
+
+def describe_outcome(
+    outcome: Outcome,
+    stage: Stage,
+    planted_images: Mapping[int, PlantedImage],
+    residual: Outcome | None,
+) -> dict[str, Any]:
+    """Turn an outcome into a row: every figure with its interval."""
+    planted = stage.report.planted[outcome.rows]
+    copy, groups = planted >= 0, planted[planted >= 0]
+    copies, novel = outcome.scores[copy], outcome.scores[~copy]
+    allowed = int(FPR * (len(outcome.calibration) + 1) + 1e-9) - 1
+    threshold = np.sort(outcome.calibration)[len(outcome.calibration) - 1 - allowed]
+    card = outcome.detector.card
+    return {
+        "detector": outcome.entry.name,
+        "baseline": outcome.entry.baseline,
+        "needs": list(card.needs),
+        "source": card.source,
+        "reason": None,
+        "sign": outcome.sign,
+        "chosen": _describe_detector(outcome.detector),
+        "chosen_auroc": outcome.chosen_auroc,
+        "auroc": estimate_area(copies, groups, novel),
+        "tpr_at_1pct_fpr": estimate_sensitivity(
+            copies, groups, outcome.calibration, allowed_above=allowed
+        ),
+        "fpr": exact_rate(int((novel > threshold).sum()), len(novel)),
+        "clean_twin_auroc": estimate_area(outcome.twin[copy], groups, outcome.twin[~copy]),
+        "minus_residual": _compare(outcome, residual, stage),
+        "against": {
+            name: None if real is None else estimate_area(copies, groups, real)
+            for name, real in outcome.arms.items()
+        },
+        "by_kind": _split_copies(outcome, groups, planted_images, "kind"),
+        "by_multiplicity": _split_copies(outcome, groups, planted_images, "multiplicity"),
+        "n": {
+            "copies": len(copies),
+            "planted_images": len(np.unique(groups)),
+            "novel": len(novel),
+            "calibration": len(outcome.calibration),
+        },
+        "roc": {
+            "fpr": ROC_POINTS.tolist(),
+            "tpr": [float((copies > _find_threshold(novel, f)).mean()) for f in ROC_POINTS],
+        },
+        "evaluations": card.evaluations,
+        "seconds_per_item": outcome.seconds_per_item,
+    }
+
+
+def describe_skipped(entry: Entry, reason: str) -> dict[str, Any]:
+    """Turn a detector that cannot be used into a row that says why."""
+    card = entry.candidates[0].card
+    figures = ("sign", "chosen", "chosen_auroc", "auroc", "tpr_at_1pct_fpr", "fpr",
+               "clean_twin_auroc", "minus_residual", "against", "by_kind", "by_multiplicity", "n",
+               "roc", "evaluations", "seconds_per_item")  # fmt: skip
+    told = {
+        "detector": entry.name,
+        "baseline": entry.baseline,
+        "needs": list(card.needs),
+        "source": card.source,
+        "reason": reason,
+    }
+    return told | dict.fromkeys(figures)
+
+
+def _compare(outcome: Outcome, residual: Outcome | None, stage: Stage) -> Estimate | None:
+    """AUROC minus that of the denoising residual, on the items that both scored, paired."""
+    if residual is None or outcome.entry.name == residual.entry.name:
+        return None
+    place = {row: at for at, row in enumerate(residual.rows.tolist())}
+    common = [at for at, row in enumerate(outcome.rows.tolist()) if row in place]
+    mine = outcome.scores[common]
+    other = residual.scores[[place[int(outcome.rows[at])] for at in common]]
+    planted = stage.report.planted[outcome.rows[common]]
+    copy = planted >= 0
+    return estimate_area_difference(
+        mine[copy], mine[~copy], other[copy], other[~copy], planted[copy]
+    )
+
+
+def _split_copies(
+    outcome: Outcome, groups: np.ndarray, images: Mapping[int, PlantedImage], trait: str
+) -> dict[str, Estimate]:
+    """AUROC of the copies of each kind, or of each multiplicity, against all novel outputs."""
+    count = len(groups)
+    copies, novel = outcome.scores[:count], outcome.scores[count:]
+    traits = np.array([str(getattr(images[int(index)], trait)) for index in groups])
+    return {
+        name: estimate_area(copies[traits == name], groups[traits == name], novel)
+        for name in sorted(set(traits.tolist()))
+    }
+
+
+def _find_threshold(novel: np.ndarray, fpr: float) -> float:
+    allowed = min(int(fpr * len(novel) + 1e-9), len(novel) - 1)
+    return float(np.sort(novel)[len(novel) - 1 - allowed])
+
+
+def _describe_detector(detector: Any) -> dict[str, Any]:  # noqa: ANN401 - anybody's
+    """Describe a specification for the record, without long lists of numbers."""
+    told = detector.describe() if hasattr(detector, "describe") else dict(vars(detector))
+    return {name: entry for name, entry in told.items() if _is_short(entry)}
+
+
+def _is_short(entry: object) -> bool:
+    return isinstance(entry, str | int | float | None) or (
+        isinstance(entry, tuple) and len(entry) < 20
+    )

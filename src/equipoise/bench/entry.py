@@ -1,0 +1,92 @@
+"""What takes part in a comparison: each detector with the variants one of which is chosen.
+
+Variants differ in the noise level: shares of the data's standard deviation where the image is
+looked at. Detectors that look at pure noise start at the largest level that the model knows. The
+spikiness, the paper's statistic and the denoising residual are those that the model ships; they
+were chosen, on the same half of the planted images, when the model was made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from equipoise.bench.baselines import PICTURE_STATISTICS, PictureBaseline
+from equipoise.bench.demo import DemoParts
+from equipoise.bench.fit import list_sigmas
+from equipoise.denoisers import Denoiser
+from equipoise.detection import (
+    Anisotropy,
+    AttentionEntropy,
+    Detector,
+    IntrinsicDimension,
+    NoiseGap,
+    OneStepConfidence,
+    OneStepSimilarity,
+    Sharpness,
+    TiledDistance,
+)
+from equipoise.detection.start import SIGMA_MAX
+from equipoise.errors import BadInputError, closest
+
+DRAWS = 2
+GAP_STEPS = 10
+SIGMA_LOW = 0.1
+"""Low noise of the anisotropy: the level of the paper's time 41 in Stable Diffusion is near .2."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A detector under the name it has in the table, with its variants."""
+
+    name: str
+    candidates: tuple[Detector, ...]
+    baseline: bool = False
+
+
+def list_entries(parts: DemoParts) -> list[Entry]:
+    """List everything that is shipped, for one model."""
+    rivals = parts.rivals
+    return [
+        Entry("spikiness", (parts.calibration.detector,)),
+        Entry("paper_statistic", (rivals.paper,)),
+        *(Entry(group[0].card.name, group) for group in _list_groups(parts)),
+        Entry("denoising_residual", (rivals.residual,), baseline=True),
+        *(
+            Entry(name, (PictureBaseline(statistic=name),), baseline=True)
+            for name in PICTURE_STATISTICS
+        ),
+    ]
+
+
+def select_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
+    """Keep the entries of these names, and the denoising residual, which every table has.
+
+    Raises:
+        BadInputError: for an unknown name; names the closest.
+    """
+    known = [entry.name for entry in entries]
+    for name in names:
+        if name not in known:
+            raise BadInputError(
+                f'No detector is called "{name}". Closest: {closest(name, known)}. All: '
+                f"{', '.join(known)}."
+            )
+    return [entry for entry in entries if entry.name in {*names, "denoising_residual"}]
+
+
+def _list_groups(parts: DemoParts) -> list[tuple[Detector, ...]]:
+    denoiser: Denoiser = parts.model.denoiser
+    top, near = denoiser.snap(SIGMA_MAX), list_sigmas(denoiser)
+    low = denoiser.snap(SIGMA_LOW * denoiser.data_std)
+    return [
+        tuple(IntrinsicDimension(sigma=sigma, draws=DRAWS) for sigma in near),
+        (NoiseGap(sigma=top, draws=DRAWS),),
+        (NoiseGap(sigma=top, steps=GAP_STEPS, draws=1),),
+        tuple(NoiseGap(sigma=sigma, start="image", draws=DRAWS) for sigma in near),
+        (OneStepSimilarity(sigma=top, draws=4),),
+        (Sharpness(sigma=top),),
+        tuple(Sharpness(sigma=sigma, start="image") for sigma in near),
+        (AttentionEntropy(sigma=top, draws=DRAWS),),
+        (Anisotropy(sigma=top, sigma_low=low, draws=DRAWS),),
+        (OneStepConfidence(sigma=top, draws=DRAWS),),
+        (TiledDistance(sampler=parts.model.recipe.sampler, draws=3),),
+    ]
