@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 export HF_HUB_OFFLINE := 1
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-fast check format fuzz zoo clean
+.PHONY: help demo test test-fast check format fuzz zoo bench-table clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,11 @@ fuzz: $(VENV)/.ok-dev  ## Change checkpoints at random 120,000 times (half an ho
 
 zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 40 minutes)
 	$(VENV)/bin/equipoise zoo train edm-fashion
+
+bench-table: $(VENV)/.ok  ## Compare detectors again and embed the table in the README
+	rm -rf runs/bench-table
+	$(VENV)/bin/equipoise bench --models zoo:edm-fashion --num-samples 600 --out runs/bench-table
+	$(PY) benchmarks/bench_table.py runs/bench-table
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
