@@ -111,16 +111,13 @@ def _build_items(model: ZooModel, outputs: LabelledOutputs, seed: int) -> Items:
 
 def _take_real(model: ZooModel, seed: int) -> tuple[Items, Items]:
     """Draw training images that were not planted, and held-out images, by the seed."""
-    originals = len(model.training_set.classes)
     generator = np.random.default_rng(seed)
-    plain = np.setdiff1d(np.arange(originals), list(model.planted))
-    chosen = generator.permutation(plain)[:NUM_REAL]
-    held_out = generator.permutation(len(model.held_out))[:NUM_REAL]
-    takes_condition = model.denoiser.null_condition(1) is not None
-    classes = model.training_set.classes[torch.from_numpy(chosen)] if takes_condition else None
+    plain = np.setdiff1d(np.arange(model.recipe.num_images), list(model.planted))
+    chosen = torch.from_numpy(generator.permutation(plain)[:NUM_REAL])
+    held_out = torch.from_numpy(generator.permutation(len(model.held_out))[:NUM_REAL])
     return (
-        _build_real(model.training_set.images[torch.from_numpy(chosen)], classes),
-        _build_real(model.held_out[torch.from_numpy(held_out)], None),
+        _build_real(model.training_set.images[chosen], model.list_conditions(chosen)),
+        _build_real(model.held_out[held_out], None),
     )
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float, Float64, Shaped
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from equipoise.denoisers.guidance import guide
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.detection.card import Card, require_conditions
 from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
@@ -31,7 +32,7 @@ class TiledDistance(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sampler: SamplerSpec = SamplerSpec()
-    """How pictures are generated, with the condition and without guidance."""
+    """How pictures are generated with the condition."""
     tiles: int = Field(default=4, ge=1)
     """Tiles along each side."""
     draws: int = Field(default=4, ge=2)
@@ -47,7 +48,7 @@ class TiledDistance(BaseModel):
             source="Carlini et al., 2023 | arXiv 2301.13188",
             formula="-min over pairs of generations of max over tiles of rms",
             needs=("condition", "generations"),
-            evaluations=self.draws * (2 * self.sampler.steps - 1),
+            evaluations=self.draws * self.sampler.evaluations,
             direction="a memorized condition makes the same picture again",
         )
 
@@ -68,9 +69,10 @@ class TiledDistance(BaseModel):
         watch = Stopwatch()
         given = require_conditions(self.card, denoiser, conditions, len(ids))
         levels = self.sampler.list_sigmas(denoiser)
+        guided = guide(denoiser, self.sampler.guidance)
 
         def measure_noisy(noisy: Noisy) -> Tensor:
-            *_, last = sample_heun(denoiser, noisy.eps, levels, cond=noisy.cond)
+            *_, last = sample_heun(guided, noisy.eps, levels, cond=noisy.cond)
             return denoiser.decode(last.x)
 
         pictures = score_draws(

@@ -87,7 +87,18 @@ class ZooModel:
         """Put together what the training of this model shows."""
         images = self.training_set.images
         encoded = [self.denoiser.encode(c.float() / 255) for c in images.split(ENCODED_AT_ONCE)]
-        return Lesson(torch.cat(encoded), self._list_conditions(), self.training_set.rows)
+        conditions = self.list_conditions(torch.arange(len(images)))
+        return Lesson(torch.cat(encoded), conditions, self.training_set.rows)
+
+    def list_conditions(
+        self, rows: Int[Tensor, " picture"]
+    ) -> Shaped[Tensor, "picture ..."] | None:
+        """Return the condition that training pictures answer to; None: the model takes none."""
+        known = self.training_set
+        if isinstance(known, SceneSet):
+            scenes = [known.scenes[row] for row in rows.tolist()]
+            return self._encode([write_caption(scene.attributes) for scene in scenes])
+        return known.classes[known.group[rows]] if isinstance(self.recipe, DitRecipe) else None
 
     def label(self, pictures: UInt8[Tensor, "case channel height width"]) -> NearestLabels:
         """Say of each picture whether it copies a training image."""
@@ -110,13 +121,6 @@ class ZooModel:
     def to(self, device: str) -> "ZooModel":
         """Return it with the denoiser on `device`, in float32."""
         return replace(self, denoiser=self.denoiser.to(device, torch.float32))
-
-    def _list_conditions(self) -> Shaped[Tensor, "picture ..."] | None:
-        """Return the condition that every training picture answers to."""
-        known = self.training_set
-        if isinstance(known, SceneSet):
-            return self._encode([write_caption(scene.attributes) for scene in known.scenes])
-        return known.classes[known.group] if isinstance(self.recipe, DitRecipe) else None
 
     def _encode(self, prompts: Sequence[str]) -> Tensor:
         assert isinstance(self.denoiser, TimedDenoiser)
