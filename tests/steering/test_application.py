@@ -19,7 +19,7 @@ SIGMA = torch.tensor([0.2, 0.5, 2.0])
 def vector(tiny_edm):
     generator = torch.Generator().manual_seed(1)
     bright, dark = (torch.rand(4, 1, 16, 16, generator=generator) / 2 + low for low in (0.5, 0))
-    return build_vector(tiny_edm, bright, dark, name="tiny", patterns=SITES)
+    return build_vector(tiny_edm, bright, dark, name="tiny", patterns=SITES, kind="pooled")
 
 
 def count_hooks(network):
