@@ -78,7 +78,7 @@ def main(model: str, seeds: list[int]) -> None:
         + ", ".join(f"`{site}`" for site in detector["sites"])
         + f", {detector['pooling']} over positions, sigma {detector['sigma']:.3g}, "
         f"{detector['draws']} draws. All intervals are 95 %; areas and sensitivities resample "
-        "planted images.",
+        "planted images, and are too short for so few of them ([coverage](coverage.md)).",
         "",
         f"Machine: {provenance['processor']}, {provenance['machine']}, Python "
         f"{provenance['python']}, torch {provenance['torch']}, {provenance['time'][:10]}. "

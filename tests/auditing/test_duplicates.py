@@ -10,6 +10,8 @@ from equipoise.errors import BadInputError, RunError
 from equipoise.images import content_id, read_picture
 from equipoise.runs import ITEM_COLUMNS, load_run
 
+pytestmark = pytest.mark.slow  # real images take seconds
+
 
 def draw(seed, *, side=40, channels=3):
     """A picture with coarse structure."""

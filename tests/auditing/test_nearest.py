@@ -11,6 +11,8 @@ from equipoise.errors import BadInputError
 from equipoise.images import read_picture
 from equipoise.labels import NearestSearch, label_by_nearest
 
+pytestmark = pytest.mark.slow  # a slow twin takes seconds
+
 
 @pytest.fixture
 def training(tmp_path, draw_pictures, save_picture):

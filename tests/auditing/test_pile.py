@@ -21,6 +21,8 @@ from equipoise.errors import BadInputError
 from equipoise.images import list_pictures, read_picture
 from equipoise.sampling import SamplerSpec
 
+pytestmark = pytest.mark.slow  # hundreds of files take seconds
+
 SAMPLER = SamplerSpec(steps=3, batch=7)
 
 

@@ -13,6 +13,8 @@ from equipoise.errors import BadInputError, CalibrationError
 from equipoise.labels import NearestLabels, NearestSearch, label_by_nearest
 from equipoise.zoo.package import MODELS, load_zoo
 
+pytestmark = pytest.mark.slow  # generating takes seconds
+
 NAME = "edm-fashion"
 
 

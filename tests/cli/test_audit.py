@@ -13,6 +13,8 @@ from PIL import Image
 from equipoise.cli.main import main
 from equipoise.zoo.package import load_zoo
 
+pytestmark = pytest.mark.slow  # whole audits take seconds
+
 SCRIPT = "<script>alert(1)</script>"
 
 

@@ -12,6 +12,8 @@ from equipoise.representation import select_sites
 from . import edm_reference
 from .edm_cases import CASES, PRECONDITIONINGS, build_case
 
+pytestmark = pytest.mark.slow  # eight networks take seconds
+
 SIGMAS = (0.002, 0.07, 0.5, 3.0, 80.0)
 EVERY = [
     pytest.param(name, column, marks=[] if (name, column) == ("ncsn++", "VPPrecond") else slow)

@@ -9,6 +9,8 @@ from equipoise.labels import KINDS, NEIGHBOURS, duplicates, find_duplicates
 from equipoise.zoo.package import load_zoo
 from equipoise.zoo.planting import build_variants
 
+pytestmark = pytest.mark.slow  # real images take seconds
+
 
 def smooth(count, *, channels=1, side=16, seed=0):
     """Random pictures with coarse structure, as real ones have."""

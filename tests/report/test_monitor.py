@@ -6,6 +6,8 @@ from equipoise.report import render_report
 from equipoise.report.monitor import build_monitor
 from equipoise.runs import finish_run, start_run, update_run
 
+pytestmark = pytest.mark.slow  # drawing pages takes seconds
+
 RATE = {"value": 0.75, "low": 0.7, "high": 0.8, "n": 120, "groups": 30}
 
 

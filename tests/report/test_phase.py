@@ -7,6 +7,8 @@ from equipoise.report import render_report
 from equipoise.report.phase import _list_lines, build_phase
 from equipoise.runs import finish_run, start_run
 
+pytestmark = pytest.mark.slow  # drawing pages takes seconds
+
 RATE = {"value": 0.125, "low": 0.1, "high": 0.15, "n": 12}
 OTHER = {"value": 0.375, "low": 0.3, "high": 0.45, "n": 12}
 

@@ -13,6 +13,8 @@ from equipoise.report.item import load_items
 from equipoise.report.wording import format_number
 from equipoise.runs import finish_run, load_run, start_run
 
+pytestmark = pytest.mark.slow  # drawing pages takes seconds
+
 
 class Reader(HTMLParser):
     """Collects text, identifiers and every attribute of a page."""

@@ -6,6 +6,8 @@ from equipoise.report import render_report
 from equipoise.report.theory import build_theory
 from equipoise.runs import finish_run, start_run, write_tensors
 
+pytestmark = pytest.mark.slow  # drawing pages takes seconds
+
 SIGMAS = (0.2, 1.0)
 RATE = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 12, "groups": 4}
 

@@ -85,7 +85,7 @@ def test_a_finished_run_is_returned_and_another_spec_is_refused(short, tmp_path)
     assert run.record.status == "finished"
     assert len(run.read_items()) == 2 * 8
     assert len(set(run.read_items()["id"].to_pylist())) == 16
-    assert "phase" in render_report(run.path).read_text()
+    assert "Phase diagrams" in render_report(run.path).read_text()
     before = (run.path / "run.json").read_bytes()
     assert run_phase(run.path, seed=0, grid=SMALL).record == run.record
     assert (run.path / "run.json").read_bytes() == before
