@@ -118,7 +118,7 @@ def main() -> None:
 HEAD = """# What the intervals are worth
 
 `python benchmarks/{page} {simulations}`: {total:,} simulated benches, {simulations} a row, with the group
-counts of the zoo and an AUROC that is known. *Cautious* is the interval of `equipoise bench`: the Bayesian
+counts of the zoo and an AUROC that is known. *Cautious* is the interval of areas in `equipoise bench` (not of its shares of copies found): the Bayesian
 bootstrap over planted images and negatives with one planted image more, at chance for the lower end and told
 perfectly for the upper. *Percentile* is the grouped bootstrap of the demo, on every fourth bench. *Difference* is the cautious interval of the
 difference to a rival of the same AUROC. Nominal: 95 %; too wide is allowed. *Spreads*: of planted images, of
