@@ -150,6 +150,7 @@ def test_the_command_prints_one_document(training, tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert list(document) == [
         "run", "items", "failed", "groups", "images_in_groups", "by_kind", "largest",
+        "report",
     ]  # fmt: skip
     assert document["run"] == str(tmp_path / "run")
     assert (document["items"], document["groups"]) == (77, 4)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from equipoise.errors import RunError
 from equipoise.report import exhibit, render_report
-from equipoise.report.finding import load_findings
+from equipoise.report.item import load_items
 from equipoise.report.wording import format_number, format_visible
 from equipoise.runs import finish_run, start_run
 
@@ -99,22 +99,22 @@ def test_what_the_table_leaves_out_is_listed(run, monkeypatch):
     reader = Reader(render_report(run.path).read_text())
     assert len(reader.cells) == 50
     listed = {line[33:] for piece in reader.pieces for line in piece.split("\n")}
-    sources = {format_visible(finding.source) for finding in load_findings(run)}
+    sources = {format_visible(item.source) for item in load_items(run)}
     assert sources - set(reader.cells) == sources & listed - set(reader.cells)
 
 
 def test_the_figures_of_every_item_are_text(page, run):
     rows = re.findall(r'<tr data-state="(\w+)">(.*?)</tr>', page)
-    findings = {finding.id: finding for finding in load_findings(run)}
-    assert len(rows) == len(findings) == 300
+    items = {item.id: item for item in load_items(run)}
+    assert len(rows) == len(items) == 300
     scores = []
     for state, row in rows:
-        finding = findings[re.search(r"<small>(\w+)</small>", row)[1]]
+        item = items[re.search(r"<small>(\w+)</small>", row)[1]]
         cells = re.findall(r"<td>(.*?)</td>", row)
-        assert finding.state == state
-        assert cells[1] == format_number(finding.score)
-        assert cells[3:5] == [format_number(n, 2) for n in (finding.p_value, finding.q_value)]
-        scores.append(-np.inf if finding.score is None else finding.score)
+        assert item.state == state
+        assert cells[1] == format_number(item.score)
+        assert cells[3:5] == [format_number(n, 2) for n in (item.p_value, item.q_value)]
+        scores.append(-np.inf if item.score is None else item.score)
     assert scores == sorted(scores, reverse=True)
 
 

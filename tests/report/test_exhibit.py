@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from equipoise.report import exhibit
-from equipoise.report.finding import load_findings, rank
 from equipoise.report.gallery import spread
+from equipoise.report.item import load_items, rank
 from equipoise.runs import start_run, write_items
 
 NUM = 90
@@ -35,11 +35,11 @@ def run(tmp_path_factory):
 
 
 def list_rows(exhibits):
-    return [shown.finding.row for shown in exhibits]
+    return [shown.item.row for shown in exhibits]
 
 
 def test_what_is_flagged_is_shown_once(run):
-    shown = exhibit.build_exhibits(run, rank(load_findings(run)))
+    shown = exhibit.build_exhibits(run, rank(load_items(run)))
     assert sorted(list_rows(shown.flagged) + list_rows(shown.rest)) == list(range(50))
     assert list_rows(shown.flagged)[0] == 0
     assert list_rows(shown.flagged)[-1] == 49
@@ -51,12 +51,12 @@ def test_what_is_flagged_is_shown_once(run):
 
 
 def test_the_opening_shows_a_picture_once(run):
-    shown = exhibit.build_exhibits(run, rank(load_findings(run)))
+    shown = exhibit.build_exhibits(run, rank(load_items(run)))
     assert list_rows(shown.opening) == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_spent_budget_leaves_rows_without_pictures(run, monkeypatch):
-    ranked = rank(load_findings(run))
+    ranked = rank(load_items(run))
     free = exhibit.build_exhibits(run, ranked)
     table, rest = ([entry.thumbnails.size for entry in part] for part in (free.table, free.rest))
     monkeypatch.setattr(exhibit, "TABLE_BUDGET", sum(table[:10]))
@@ -69,8 +69,8 @@ def test_a_spent_budget_leaves_rows_without_pictures(run, monkeypatch):
 
 
 def test_even_choices_hold_both_ends(run):
-    findings = load_findings(run)
-    chosen = spread(findings[:81], 5)
-    assert [finding.row for finding in chosen] == [0, 20, 40, 60, 80]
-    assert spread(findings[:2], 5) == findings[:2]
+    items = load_items(run)
+    chosen = spread(items[:81], 5)
+    assert [item.row for item in chosen] == [0, 20, 40, 60, 80]
+    assert spread(items[:2], 5) == items[:2]
     assert spread([], 5) == []

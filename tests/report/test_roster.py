@@ -1,24 +1,23 @@
+import dataclasses
+
 from equipoise.report import roster
-from equipoise.report.finding import Finding
+from equipoise.report.item import Item
 
 
-def make_finding(row, **fields):
-    names = (
-        "score", "score_low", "score_high", "p_value", "q_value", "verdict", "error", "width",
-        "height", "format", "mode", "nearest", "ratio", "label",
-    )  # fmt: skip
+def make_item(row, **fields):
+    names = [field.name for field in dataclasses.fields(Item) if field.name != "row"]
     plain = dict.fromkeys(names) | {"id": f"{row:032x}", "source": f"a/{row}.png"} | fields
-    return Finding(row=row, **plain)
+    return Item(row=row, **plain)
 
 
 def test_every_item_has_a_line_under_its_state(monkeypatch):
     monkeypatch.setattr(roster, "BLOCK", 2)
-    findings = [
-        make_finding(0, score=-0.5, p_value=0.25, verdict="memorized"),
-        *[make_finding(row, verdict="inconclusive", score=1.0, p_value=0.5) for row in (1, 2, 3)],
-        make_finding(4, error="damaged", source="a\n1.00  b\u202e"),
+    items = [
+        make_item(0, score=-0.5, p_value=0.25, verdict="memorized"),
+        *[make_item(row, verdict="inconclusive", score=1.0, p_value=0.5) for row in (1, 2, 3)],
+        make_item(4, error="damaged", source="a\n1.00  b\u202e"),
     ]
-    rosters = roster.build_rosters(findings)
+    rosters = roster.build_rosters(items)
     assert [(r.name, r.count, len(r.blocks)) for r in rosters] == [
         ("memorized", 1, 1), ("inconclusive", 3, 2), ("failed", 1, 1),
     ]  # fmt: skip
@@ -29,8 +28,8 @@ def test_every_item_has_a_line_under_its_state(monkeypatch):
 
 def test_failures_are_grouped_by_reason_the_most_frequent_first():
     reasons = ["too large", "damaged", "damaged", None, "bad\x07"]
-    findings = [make_finding(row, error=reason) for row, reason in enumerate(reasons)]
-    failures = roster.build_failures(findings)
+    items = [make_item(row, error=reason) for row, reason in enumerate(reasons)]
+    failures = roster.build_failures(items)
     assert [(r.name, r.count) for r in failures] == [
         ("damaged", 2), ("bad\\x07", 1), ("too large", 1),
     ]  # fmt: skip
@@ -39,8 +38,8 @@ def test_failures_are_grouped_by_reason_the_most_frequent_first():
 
 def test_many_reasons_share_a_list_and_none_is_lost(monkeypatch):
     monkeypatch.setattr(roster, "REASONS", 3)
-    findings = [make_finding(row, error=f"reason {row % 5}") for row in range(11)]
-    failures = roster.build_failures(findings)
+    items = [make_item(row, error=f"reason {row % 5}") for row in range(11)]
+    failures = roster.build_failures(items)
     assert [r.name for r in failures] == ["reason 0", "reason 1", "other reasons"]
     assert sum(r.count for r in failures) == 11
     assert "a/4.png: reason 4" in failures[2].blocks[0].split("\n")

@@ -1,6 +1,6 @@
 import pytest
 
-from equipoise.report.finding import STATES
+from equipoise.report.item import STATES
 from equipoise.report.statement import (
     build_answer,
     build_copy_rate,

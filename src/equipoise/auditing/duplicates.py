@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
         ("nearest", pa.string()),
         ("ratio", pa.float64()),
         ("group_size", pa.int64()),
+        ("thumbnail", pa.binary()),
     ]
 )
 
@@ -115,6 +116,7 @@ def _build_items(loaded: Sequence[Loaded], images: _Images, found: Duplicates) -
             row | {
                 "group": group, "kind": kind, "ratio": value, "group_size": size,
                 "nearest": images.sources[nearest] if nearest >= 0 else None,
+                "thumbnail": item.thumbnail if size > 1 else None,
             }
         )  # fmt: skip
     return pa.Table.from_pylist(rows, schema=SCHEMA)

@@ -21,12 +21,14 @@ def duplicates(training: Path, *, out: Path | None = None, as_json: Json = False
         as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.auditing.duplicates import find_training_duplicates
+    from equipoise.report import render_report
 
     folder = out or Path("runs") / f"duplicates-{datetime.now():%Y%m%d-%H%M%S}"
     run = find_training_duplicates(training, folder)
     results = run.record.results
     names = ("items", "failed", "groups", "images_in_groups", "by_kind", "largest")
     document = {"run": str(run.path)} | {name: results[name] for name in names}
+    document["report"] = str(render_report(run.path))
     emit(document, _describe(document), as_json=as_json)
 
 
@@ -44,7 +46,7 @@ def _describe(document: dict[str, Any]) -> str:
             for group in document["largest"][:SHOWN]
         ]
         lines += ["", tabulate(["images", "kinds", "sources"], rows)]
-    return "\n".join([*lines, "", f"run: {document['run']}"])
+    return "\n".join([*lines, "", f"report: {document['report']}"])
 
 
 def _name_sources(group: dict[str, Any]) -> str:

@@ -79,14 +79,17 @@ def check(run: Path, *, as_json: Json = False) -> None:
         raise RunError(f'"{run}" differs from its record in: {", ".join(wrong)}.')
 
 
-def report(run: Path, *, as_json: Json = False) -> None:
+def report(run: Path, *, pdf: bool = False, as_json: Json = False) -> None:
     """Write the page of a finished run again, from its folder alone.
 
     Args:
         run: Run folder.
+        pdf: Print it to report.pdf too, by an installed Chromium.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.report import render_report
+    from equipoise.report import print_report, render_report
 
-    page = render_report(run)
-    emit({"report": str(page)}, str(page), as_json=as_json)
+    written = {"report": str(render_report(run))}
+    if pdf:
+        written["pdf"] = str(print_report(Path(written["report"])))
+    emit(written, "\n".join(written.values()), as_json=as_json)

@@ -29,12 +29,14 @@ def sweep(
     """
     from equipoise.bench.parts import load_parts
     from equipoise.bench.sweep import run_sweep
+    from equipoise.report import render_report
 
     folder = out or Path("runs") / f"sweep-{datetime.now():%Y%m%d-%H%M%S}"
     model_ = load_parts(model, device=device).model
     run = run_sweep(model_, folder, seed=seed, num_samples=num_samples)
     results = run.record.results
-    document = results | {"cells": results["cells"][:top], "run": str(run.path)}
+    page = str(render_report(run.path))
+    document = results | {"cells": results["cells"][:top], "run": str(run.path), "report": page}
     rows = [
         [
             _name_sites(cell["sites"]),
@@ -54,6 +56,7 @@ def sweep(
             "",
             f"chosen: {', '.join(results['chosen']['sites'])}",
             f"AUROC {show_rate(results['auroc'])} on copies of images it was not chosen on",
+            f"report: {page}",
         ]
     )
     emit(document, text, as_json=as_json)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from equipoise.report.calibration import load_calibration_scores
 from equipoise.report.exhibit import build_exhibits
-from equipoise.report.finding import STATES, Finding, count_states, load_findings, rank
+from equipoise.report.item import STATES, Item, count_states, load_items, rank
 from equipoise.report.plot import Group, render_histogram
 from equipoise.report.rate import Rate, get_count, get_mapping, get_number, get_rate
 from equipoise.report.roster import build_failures, build_rosters, list_other_files
@@ -38,9 +38,9 @@ def build_audit(run: Run) -> dict[str, Any]:
         RunError: when the run folder is incomplete or damaged.
     """
     record = run.record
-    findings = load_findings(run)
-    ranked = rank(findings)
-    counts = count_states(findings)
+    items = load_items(run)
+    ranked = rank(items)
+    counts = count_states(items)
     exhibits = build_exhibits(run, ranked)
     spec = {name: entry for name, entry in record.spec.items() if name != "picture_rule"}
     return {
@@ -49,15 +49,15 @@ def build_audit(run: Run) -> dict[str, Any]:
         "provenance": record.provenance,
         "states": STATES,
         "counts": counts,
-        "num_items": len(findings),
+        "num_items": len(items),
         "num_scored": count_scored(counts),
         "sum": build_sum(counts),
         "exhibits": exhibits,
-        "shown": count_states([exhibit.finding for exhibit in exhibits.table]),
+        "shown": count_states([exhibit.item for exhibit in exhibits.table]),
         "rosters": build_rosters(ranked[len(exhibits.table) :]),
-        "failures": build_failures(findings),
+        "failures": build_failures(items),
         "other_files": list_other_files(record.results.get("other_files")),
-        "with_nearest": any(finding.nearest is not None for finding in findings),
+        "with_nearest": any(item.nearest is not None for item in items),
         "spec_rows": flatten(spec),
         "rule_rows": flatten(get_mapping(record.spec.get("picture_rule"))),
         "provenance_rows": flatten(record.provenance),
@@ -65,7 +65,7 @@ def build_audit(run: Run) -> dict[str, Any]:
         "seconds": get_number(record.cost.get("seconds")),
         **_build_headline(record.results, counts),
         **_build_model(record.results),
-        **_build_scores(run, findings),
+        **_build_scores(run, items),
     }
 
 
@@ -104,14 +104,14 @@ def _build_model(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _build_scores(run: Run, findings: Sequence[Finding]) -> dict[str, Any]:
+def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
     """Histogram of the scores against the calibration, and its numbers."""
     calibration = get_mapping(run.record.results.get("calibration"))
     threshold = get_number(calibration.get("threshold"))
     groups = [
         Group("calibration", "muted", load_calibration_scores(run)),
-        Group("audited", "cool", _list_scores(findings)),
-        Group("flagged", "warm", _list_scores([found for found in findings if found.flagged])),
+        Group("audited", "cool", _list_scores(items)),
+        Group("flagged", "warm", _list_scores([found for found in items if found.flagged])),
     ]
     groups = [group for group in groups if len(group.scores)]
     return {
@@ -121,7 +121,5 @@ def _build_scores(run: Run, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def _list_scores(findings: Sequence[Finding]) -> Float[np.ndarray, " item"]:
-    return np.asarray(
-        [finding.score for finding in findings if finding.score is not None], dtype=np.float64
-    )
+def _list_scores(items: Sequence[Item]) -> Float[np.ndarray, " item"]:
+    return np.asarray([item.score for item in items if item.score is not None], dtype=np.float64)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from equipoise.report.plot import Line, render_rocs
 from equipoise.report.rate import Rate, get_list, get_mapping, get_number, get_rate
 from equipoise.report.table import flatten, list_parts
-from equipoise.report.wording import format_share
+from equipoise.report.wording import format_interval, format_share, format_words
 from equipoise.runs import Run
 
 RESIDUAL = "denoising_residual"
@@ -62,7 +62,10 @@ def build_bench(run: Run) -> dict[str, Any]:
     """Build what `bench.html.j2` shows."""
     rows = [get_mapping(row) for row in get_list(run.record.results.get("rows"))]
     models = list(dict.fromkeys(str(row.get("model")) for row in rows))
-    fields = [_build_field(m, [r for r in rows if str(r.get("model")) == m]) for m in models]
+    fields = [
+        _build_field(model, [row for row in rows if str(row.get("model")) == model], place)
+        for place, model in enumerate(models)
+    ]
     return {
         "spec": run.record.spec,
         "fields": fields,
@@ -73,7 +76,7 @@ def build_bench(run: Run) -> dict[str, Any]:
     }
 
 
-def _build_field(model: str, rows: Sequence[Mapping[str, Any]]) -> Field:
+def _build_field(model: str, rows: Sequence[Mapping[str, Any]], place: int) -> Field:
     used = [_build_entrant(row) for row in rows if row.get("reason") is None]
     used.sort(key=lambda entrant: -(entrant.auroc.value or 0))
     skipped = [
@@ -86,7 +89,7 @@ def _build_field(model: str, rows: Sequence[Mapping[str, Any]]) -> Field:
         for entrant, tone in drawn
         if entrant.curve is not None
     ]
-    plot = render_rocs(lines, name=f"rocs-{model.replace(':', '-')}") if lines else Markup("")
+    plot = render_rocs(lines, name=f"rocs-{place}") if lines else Markup("")
     told = [(entrant.name, tone) for entrant, tone in drawn]
     return Field(model, _build_sentence(used), used, skipped, plot, counts, told)
 
@@ -136,9 +139,10 @@ def _build_sentence(used: Sequence[Entrant]) -> str:
     best = next((entrant for entrant in used if not entrant.baseline), None)
     if best is None or residual is None or best.auroc.value is None:
         return "There is nothing to compare."
-    name = best.name.replace("_", " ")
+    name = format_words(best.name)
     low, high = best.difference.low, best.difference.high
-    told = f"{name} is ahead of the detectors with AUROC {format_share(best.auroc.value)}"
+    area = f"{format_share(best.auroc.value)} ({format_interval(best.auroc)})"
+    told = f"{name} is ahead of the detectors with AUROC {area}"
     if low is None or high is None:
         return f"{told}; whether that beats the denoising residual cannot be said."
     if low > 0:

@@ -8,8 +8,8 @@ their budget lasts. Pictures are read once, for all places together.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from equipoise.report.finding import Finding
 from equipoise.report.gallery import OPENING, SHOWN, STRIP, spread
+from equipoise.report.item import Item
 from equipoise.report.thumbnail import Thumbnails, load_thumbnails
 from equipoise.runs import Run
 
@@ -26,7 +26,7 @@ TABLE_BUDGET = 6_000_000
 class Exhibit:
     """An image as it is shown."""
 
-    finding: Finding
+    item: Item
     thumbnails: Thumbnails
 
 
@@ -47,27 +47,27 @@ class Exhibits:
     """Rows of the table whose pictures were within the budget."""
 
 
-def build_exhibits(run: Run, ranked: Sequence[Finding]) -> Exhibits:
+def build_exhibits(run: Run, ranked: Sequence[Item]) -> Exhibits:
     """Choose what is shown of the items, given in the order of their scores.
 
     Raises:
         RunError: when the items are missing or damaged.
     """
     flagged, inconclusive, quiet = (
-        [finding for finding in ranked if finding.state == state]
+        [item for item in ranked if item.state == state]
         for state in ("memorized", "inconclusive", "not_memorized")
     )
     opening = list_distinct(flagged)[:OPENING]
     shown = spread(flagged, SHOWN)
-    rows = {finding.row for finding in shown}
-    rest = [finding for finding in flagged if finding.row not in rows][:REST]
+    rows = {item.row for item in shown}
+    rest = [item for item in flagged if item.row not in rows][:REST]
     undecided, sample = spread(inconclusive, SHOWN), spread(quiet, STRIP)
     table = ranked[:ROWS]
     places = (opening, shown, rest, undecided, sample, table)
-    found = load_thumbnails(run, {finding.row for place in places for finding in place})
+    found = load_thumbnails(run, {item.row for place in places for item in place})
 
-    def show(findings: Sequence[Finding]) -> list[Exhibit]:
-        return [Exhibit(finding, found[finding.row]) for finding in findings]
+    def show(items: Sequence[Item]) -> list[Exhibit]:
+        return [Exhibit(item, found[item.row]) for item in items]
 
     num_pictured = count_affordable(show(table), TABLE_BUDGET)
     empty = Thumbnails()
@@ -81,11 +81,11 @@ def build_exhibits(run: Run, ranked: Sequence[Finding]) -> Exhibits:
     )  # fmt: skip
 
 
-def list_distinct(findings: Sequence[Finding]) -> list[Finding]:
+def list_distinct(items: Sequence[Item]) -> list[Item]:
     """Keep the first of each nearest training image, or, without one, of each picture."""
-    first: dict[str, Finding] = {}
-    for finding in findings:
-        first.setdefault(finding.nearest or finding.id, finding)
+    first: dict[str, Item] = {}
+    for item in items:
+        first.setdefault(item.nearest or item.id, item)
     return list(first.values())
 
 

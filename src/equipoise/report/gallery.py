@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from safetensors import SafetensorError
 
 from equipoise.errors import RunError
-from equipoise.report.item import Item
+from equipoise.report.item import Item, rank
 from equipoise.report.picture import build_picture
 from equipoise.runs import Run
 
@@ -99,24 +99,15 @@ def build_pairs(items: Sequence[Item], album: Album) -> list[Pair]:
     return [_build_pair(item, album) for item in items]
 
 
-def rank(items: Sequence[Item]) -> list[Item]:
-    """Order by score, highest first; ties and missing scores by position."""
-    return sorted(items, key=lambda item: (-_get_score(item), item.row))
-
-
 def spread(items: Sequence[Shown], count: int) -> list[Shown]:
     """Take `count` items evenly over the order, both ends included."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[place] for place in places]
 
 
-def _get_score(item: Item) -> float:
-    return -np.inf if item.score is None else item.score
-
-
 def _list_distinct(items: Sequence[Item]) -> list[Item]:
     """Keep the first item of each training image."""
-    first: dict[int | None, Item] = {}
+    first: dict[str | None, Item] = {}
     for item in items:
         first.setdefault(item.nearest, item)
     return list(first.values())

@@ -1,22 +1,38 @@
-"""The rows of `items/*.parquet` as a demo page needs them."""
+"""The rows of `items/*.parquet` as pages need them: light, without their pictures.
 
-from collections.abc import Sequence
+Every row is in exactly one state, so that the states add up to the items of the folder.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from equipoise.errors import RunError
 from equipoise.report.rate import get_count, get_number
-from equipoise.runs import Run
+from equipoise.runs import ITEM_COLUMNS, Run, read_part
+
+STATES: tuple[str, ...] = ("memorized", "inconclusive", "not_memorized", "unjudged", "failed")
+"""Unjudged: scored, but without a verdict this version knows."""
+NUMBERS = (
+    "score", "score_low", "score_high", "p_value", "q_value", "ratio", "twin_score",
+)  # fmt: skip
+COUNTS = ("width", "height", "multiplicity", "group", "group_size")
+WORDS = ("verdict", "error", "format", "mode", "nearest", "label", "split", "kind")
+COLUMNS = tuple(dict.fromkeys((*ITEM_COLUMNS, *NUMBERS, *COUNTS, *WORDS)))
 
 
 @dataclass(frozen=True)
 class Item:
-    """One output of the model: its evidence, its verdict and, where known, the truth."""
+    """One image: its evidence, its verdict and, where known, the truth; every text is foreign.
+
+    What the runs of a kind do not have is None.
+    """
 
     row: int
-    """Position among all items; also the row of its pictures."""
+    """Position among all items; also finds its pictures."""
     id: str
     source: str
     score: float | None
@@ -26,45 +42,82 @@ class Item:
     q_value: float | None
     verdict: str | None
     error: str | None
-    label: str | None
-    """copy, grey or novel: what the distance to the training images says."""
-    split: str | None
-    nearest: int | None
-    """Index of the nearest training image."""
+    width: int | None
+    height: int | None
+    format: str | None
+    mode: str | None
+    nearest: str | None
+    """Source of the nearest training image, or its index."""
     ratio: float | None
     """Distance to the nearest training image over the mean of the next ones."""
+    label: str | None
+    """copy, grey or novel: what the ratio says."""
+    split: str | None
     kind: str | None
+    """How the nearest training image was planted; among duplicates, how two are alike."""
     multiplicity: int | None
     """How often the nearest training image was planted."""
     twin_score: float | None
+    group: int | None
+    """Of duplicates."""
+    group_size: int | None
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        if self.error is not None:
+            return "failed"
+        return self.verdict if self.verdict in STATES[:3] else "unjudged"
 
     @property
     def flagged(self) -> bool:
         """Whether the verdict says memorized."""
-        return self.verdict == "memorized"
-
-
-NUMBERS = (
-    "score", "score_low", "score_high", "p_value", "q_value", "ratio", "twin_score",
-)  # fmt: skip
-COUNTS = ("nearest", "multiplicity")
-WORDS = ("verdict", "error", "label", "split", "kind")
+        return self.state == "memorized"
 
 
 def load_items(run: Run) -> list[Item]:
-    """Read all items of a run, in the order of its pictures.
+    """Read all items of a run without their pictures, in the order of its parts.
 
     Raises:
-        RunError: when the items are missing or damaged.
+        RunError: when the items are missing, damaged, or lack a column every reader relies on.
     """
-    try:
-        rows = run.read_items().to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            f'The items of "{run.path}" cannot be read: items/*.parquet is missing or damaged. '
-            "Copy the whole folder again, or repeat the run."
-        ) from error
+    rows = [row for table in read_parts(run, COLUMNS) for row in table.to_pylist()]
+    if not rows:
+        raise RunError(f'"{run.path}" holds no items. Repeat the run.')
     return [_build_item(index, row) for index, row in enumerate(rows)]
+
+
+def read_parts(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read part after part, of each only these columns, as far as it has them.
+
+    Raises:
+        RunError: when a part is missing or damaged, or lacks a column every reader relies on.
+    """
+    parts = run.list_parts()
+    if not parts:
+        raise RunError(f'"{run.path}" holds no items: items/part-*.parquet is missing.')
+    for part in parts:
+        try:
+            names = pq.read_schema(part).names
+            table = read_part(part, [name for name in columns if name in names])
+            table.validate(full=True)  # texts that are no UTF-8
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                f'The items in "{part}" cannot be read: the file is missing or damaged. Copy the '
+                "whole folder again, or repeat the run."
+            ) from error
+        missing = [name for name in ITEM_COLUMNS if name not in names]
+        if missing:
+            raise RunError(
+                f'The items in "{part}" cannot be read: {", ".join(missing)} missing. '
+                f"Needed are {', '.join(ITEM_COLUMNS)}. Repeat the run."
+            )
+        yield table
+
+
+def rank(items: Sequence[Item]) -> list[Item]:
+    """Order by score, highest first; what has none comes last, what failed at the very end."""
+    return sorted(items, key=_get_place)
 
 
 def list_scores(items: Sequence[Item], label: str) -> list[float]:
@@ -72,7 +125,20 @@ def list_scores(items: Sequence[Item], label: str) -> list[float]:
     return [item.score for item in items if item.label == label and item.score is not None]
 
 
-def _build_item(index: int, row: dict[str, Any]) -> Item:
+def count_states(items: Sequence[Item]) -> dict[str, int]:
+    """Count the items in each of `STATES`; the counts add up to all items."""
+    counts = dict.fromkeys(STATES, 0)
+    for item in items:
+        counts[item.state] += 1
+    return counts
+
+
+def _get_place(item: Item) -> tuple[bool, float, int]:
+    score = float("-inf") if item.score is None else item.score
+    return item.state == "failed", -score, item.row
+
+
+def _build_item(index: int, row: Mapping[str, Any]) -> Item:
     fields: dict[str, Any] = {name: get_number(row.get(name)) for name in NUMBERS}
     fields |= {name: get_count(row.get(name)) for name in COUNTS}
     fields |= {name: _get_word(row.get(name)) for name in WORDS}

@@ -15,9 +15,11 @@ from equipoise.errors import RunError
 from equipoise.report.audit import build_audit
 from equipoise.report.bench import build_bench
 from equipoise.report.demo import build_demo
+from equipoise.report.duplicates import build_duplicates
 from equipoise.report.monitor import build_monitor
 from equipoise.report.phase import build_phase
 from equipoise.report.steering import build_steering
+from equipoise.report.sweep import build_sweep
 from equipoise.report.theory import build_theory
 from equipoise.report.wording import FILTERS, place
 from equipoise.report.zoo import build_zoo
@@ -26,7 +28,8 @@ from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
     "audit": build_audit, "bench": build_bench,
-    "demo": build_demo, "phase": build_phase, "steering": build_steering,
+    "demo": build_demo, "duplicates": build_duplicates, "phase": build_phase,
+    "steering": build_steering, "sweep": build_sweep,
     "theory": build_theory, "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from equipoise.report.finding import STATES
+from equipoise.report.item import STATES
 from equipoise.report.rate import Rate, get_count, get_list, get_mapping, get_number, get_rate
 from equipoise.report.wording import (
     SPACE,

@@ -72,7 +72,7 @@ class Copied:
 
 def list_copied(results: Mapping[str, Any], items: Sequence[Item]) -> list[Copied]:
     """List the training images most copied, with how many of the copies are flagged."""
-    copies: dict[int, list[Item]] = {}
+    copies: dict[str, list[Item]] = {}
     for item in items:
         if item.label == "copy" and item.nearest is not None:
             copies.setdefault(item.nearest, []).append(item)
@@ -118,9 +118,9 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def _build_copied(entry: Mapping[str, Any], copies: Mapping[int, list[Item]]) -> Copied:
+def _build_copied(entry: Mapping[str, Any], copies: Mapping[str, list[Item]]) -> Copied:
     index = get_count(entry["index"]) or 0
-    found = copies.get(index, [])
+    found = copies.get(str(index), [])
     kind = entry.get("kind")
     return Copied(
         index=index,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from equipoise.report.finding import read_parts
+from equipoise.report.item import read_parts
 from equipoise.runs import ITEM_COLUMNS, Run
 
 COLUMNS = ("thumbnail", "nearest_thumbnail")

@@ -21,7 +21,7 @@ from equipoise.report.rate import (
     get_rate,
 )
 from equipoise.report.table import flatten
-from equipoise.report.wording import format_count, format_percent
+from equipoise.report.wording import format_count, format_percent, format_percent_interval
 from equipoise.runs import Run
 
 ARMS = {
@@ -105,10 +105,12 @@ def _build_sentence(results: Mapping[str, Any], num_outputs: int, num_planted: i
     told = f"Of {format_count(num_outputs)} fresh outputs, {format_count(novel)} are new"
     if not num_planted:
         return f"{told} and {format_count(copies)} copy a training image; nothing was planted."
+    share = get_rate(results.get("copies"))
     images = get_count(results.get("images_copied"))
     return (
-        f"{told} and {format_count(copies)} are copies, of {format_count(images)} of the "
-        f"{format_count(num_planted)} planted images."
+        f"{told} and {format_count(copies)} are copies "
+        f"({format_percent(share.value)}, {format_percent_interval(share)}), of "
+        f"{format_count(images)} of the {format_count(num_planted)} planted images."
     )
 
 
