@@ -33,8 +33,7 @@ from equipoise.loading import load
 from equipoise.monitoring.monitor import Monitor, MonitorSpec
 from equipoise.report import render_report
 from equipoise.runs import Run
-from equipoise.steering import ConceptVector, Kind, build_vector
-from equipoise.steering.application import Window
+from equipoise.steering import ConceptVector, Kind, Window, build_vector
 from equipoise.steering.arithmetic import Mode as SteeringMode
 from equipoise.steering.editing import Edit, edit_picture
 from equipoise.steering.reference import References, read_references

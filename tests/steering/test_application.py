@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 import equipoise as eq
-from equipoise.denoisers import TimedDenoiser, wrap
+from equipoise.denoisers import TimedDenoiser, fingerprint, wrap
 from equipoise.denoisers.codec import PixelCodec
 from equipoise.denoisers.level import NoiseGrid
 from equipoise.errors import BadInputError, CaptureError
-from equipoise.steering import build_vector, steer
+from equipoise.steering import ConceptVector, VectorRecord, build_vector, steer
 
 SITE = "up_blocks.0.resnets.1.conv2:in"
 SITES = ("up_blocks.0.resnets.0.conv2:in", SITE)
@@ -244,26 +244,22 @@ def test_halves_are_told_by_their_condition_wherever_they_stand(told, guidance, 
     torch.testing.assert_close((found - plain).flatten(1), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_module_whose_calls_cannot_be_read_or_a_site_that_fires_twice_is_refused():
-    class Odd(nn.Module):
+def test_a_site_that_fires_twice_is_refused():
+    class Twice(nn.Module):
         def __init__(self):
             super().__init__()
             self.place = nn.Identity()
 
-        def forward(self, x, scale):
-            return self.place(x) * scale.reshape(-1, 1, 1, 1)
-
-    class Twice(Odd):
         def forward(self, x, sigma):
             return self.place(self.place(x))
 
-    odd = wrap(
-        Odd(), sample_shape=(1, 4, 4), data_std=0.5, call=lambda net, x, sigma: net(x, 1 / sigma)
-    )
-    vector = build_vector(odd, torch.rand(3, 1, 4, 4), name="odd", patterns="place:out")
-    with pytest.raises(BadInputError, match="cannot be read"), steer(odd, vector):
-        pytest.fail("entered")
     twice = wrap(Twice(), sample_shape=(1, 4, 4), data_std=0.5)
+    record = VectorRecord(
+        model="t", fingerprint=fingerprint(twice), kind="pooled", sigmas=(1.0,),
+        rms={"place:out": (1.0,)},
+    )  # fmt: skip
+    tensors = {"place:out": torch.ones(1, 1)}
+    vector = ConceptVector(record, tensors, tensors)
     with pytest.raises(CaptureError, match="more than once"), steer(twice, vector):
         pytest.fail("entered")
 

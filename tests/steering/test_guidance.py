@@ -1,71 +1,15 @@
-"""Halves of calls, on networks that can tell them apart; pipelines: `test_application.py`."""
-
 import pytest
 import torch
 
-from equipoise.denoisers.network_call import NetworkCall
+from equipoise.denoisers.halves import Halves
 from equipoise.errors import BadInputError
-from equipoise.steering.guidance import build_reader, check_guidance
+from equipoise.steering.guidance import check_guidance, choose_rows
 
 
-class StableDiffusionPipeline:  # known by its name, as pipelines are
-    do_classifier_free_guidance = True
-
-
-EMPTY = torch.tensor([9])
-
-
-def call(sample, condition=None):
-    return NetworkCall(
-        sample, torch.ones(len(sample), dtype=torch.float64),
-        None if condition is None else torch.tensor(condition),
-    )  # fmt: skip
-
-
-HALF = torch.arange(2.0)[:, None]
-
-
-def test_a_pipeline_says_itself_that_its_call_is_guided():
-    pipeline = StableDiffusionPipeline()
-    read = build_reader(pipeline, None)
-    halves = read(call(torch.cat([HALF, HALF])))
-    assert halves.doubled
-    assert halves.conditional.tolist() == [False, False, True, True]
-    assert halves.choose("uncond").tolist() == [True, True, False, False]
-    assert halves.choose("both").all()
-    pipeline.do_classifier_free_guidance = False  # as in a call with guidance_scale=1
-    halves = read(call(torch.cat([HALF, HALF])))
-    assert not halves.doubled
-    assert halves.conditional.all()
-
-
-@pytest.mark.parametrize("rows", [HALF, HALF[:1]], ids=["unequal halves", "one row"])
-def test_a_call_that_is_not_the_pipelines_own_is_refused(rows):
-    read = build_reader(StableDiffusionPipeline(), None)
-    with pytest.raises(BadInputError, match="two equal halves"):
-        read(call(rows))
-
-
-@pytest.mark.parametrize(
-    ("condition", "conditional", "doubled"),
-    [
-        ([1, 2, 9, 9], [True, True, False, False], True),
-        ([9, 9, 1, 2], [False, False, True, True], True),
-        ([1, 2, 3, 4], [True] * 4, False),
-        ([9, 1, 1, 9], [False, True, True, False], False),
-        ([9, 9, 9, 9], [False] * 4, False),
-    ],
-)
-def test_a_row_says_by_its_condition_which_half_it_is(condition, conditional, doubled):
-    read = build_reader(object(), EMPTY)
-    halves = read(call(torch.cat([HALF, HALF]), condition))
-    assert halves.conditional.tolist() == conditional
-    assert halves.doubled is doubled
-
-
-def test_different_pictures_are_no_halves():
-    read = build_reader(object(), EMPTY)
-    assert not read(call(torch.arange(4.0)[:, None], [1, 2, 9, 9])).doubled
+def test_a_choice_of_half_means_its_rows():
+    halves = Halves(torch.tensor([False, True]), doubled=True)
+    chosen = {name: choose_rows(halves, name).tolist() for name in ("both", "cond", "uncond")}
+    assert chosen == {"both": [True, True], "cond": [False, True], "uncond": [True, False]}
 
 
 def test_a_half_of_a_model_without_conditions_is_refused():
@@ -73,4 +17,4 @@ def test_a_half_of_a_model_without_conditions_is_refused():
     with pytest.raises(BadInputError, match="takes no condition"):
         check_guidance("cond", object(), None)
     with pytest.raises(BadInputError, match="uncond"):
-        check_guidance("left", object(), EMPTY)
+        check_guidance("left", object(), torch.tensor([9]))

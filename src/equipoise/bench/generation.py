@@ -11,8 +11,7 @@ from tqdm.auto import tqdm
 
 from equipoise.images import quantize
 from equipoise.sampling import draw_noise_batch, sample_heun
-from equipoise.steering import ConceptVector, steer
-from equipoise.steering.application import Window
+from equipoise.steering import ConceptVector, Window, steer
 from equipoise.zoo.package import ZooModel
 
 

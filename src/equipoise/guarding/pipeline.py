@@ -1,8 +1,8 @@
 """Pipelines of diffusers as a source of outputs: the stock call, observed.
 
 What diffusers does by class, and is therefore known and not guessed: which module is the network,
-which argument names the outputs, and which half of a guided batch has the empty condition (the
-first of Stable Diffusion, the second of DiT). A guidance scale of at most 1 makes no pair.
+which argument names the outputs, and whether there is guidance. A guidance scale of at most 1
+makes no pair; of a pair the half with the empty condition is read.
 """
 
 import secrets
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.denoisers import Denoiser, TimedDenoiser, build_from_pipeline
+from equipoise.denoisers.halves import build_half_reader
+from equipoise.denoisers.network_call import read_call
 from equipoise.errors import BadInputError
 from equipoise.guarding.source import Generation, Request
 from equipoise.guarding.watch import Watch
@@ -29,19 +31,19 @@ class Family:
 
     Args:
         wanted: Argument that names the outputs, or their number.
-        empty_half: Place of the empty condition in a guided batch; None: it has no guidance.
+        guidable: Whether a call can be guided.
     """
 
     wanted: str
-    empty_half: int | None
+    guidable: bool
 
 
 FAMILIES = {
-    "StableDiffusionPipeline": Family("prompt", 0),
-    "DiTPipeline": Family("class_labels", 1),
-    "DDPMPipeline": Family("batch_size", None),
-    "DDIMPipeline": Family("batch_size", None),
-    "PNDMPipeline": Family("batch_size", None),
+    "StableDiffusionPipeline": Family("prompt", True),
+    "DiTPipeline": Family("class_labels", True),
+    "DDPMPipeline": Family("batch_size", False),
+    "DDIMPipeline": Family("batch_size", False),
+    "PNDMPipeline": Family("batch_size", False),
 }
 # Arguments that fix an output besides its seed: with them it cannot be drawn anew.
 FIXING = ("latents", "prompt_embeds", "negative_prompt_embeds", "ip_adapter_image_embeds")
@@ -121,7 +123,7 @@ class PipelineRequest:
         """Whether each forward holds a pair: with the condition and without."""
         config: Any = self.source.timed.network.config
         return (
-            self.source.family.empty_half is not None
+            self.source.family.guidable
             and self.words["guidance_scale"] > 1
             and getattr(config, "time_cond_proj_dim", None) is None
         )
@@ -129,7 +131,7 @@ class PipelineRequest:
     @property
     def conditioned(self) -> bool:
         """Whether the forwards have nothing but the condition."""
-        return self.source.family.empty_half is not None and not self.guided
+        return self.source.family.guidable and not self.guided
 
     def run(self, watch: Watch) -> Generation:
         """Call the pipeline; ends at the step at which `watch.done`."""
@@ -188,13 +190,15 @@ class PipelineRequest:
             yield
             return
         source, count = self.source, len(self.prompts)
-        half = source.family.empty_half if self.guided else 0
-        assert half is not None
-        rows = slice(half * count, (half + 1) * count)
+        read_halves = build_half_reader(source.pipeline, source.timed.empty)
 
         def note(module: nn.Module, args: tuple, words: dict[str, Any], _: object) -> None:
-            time = words["timestep"] if "timestep" in words else args[1]
-            sigma = float(source.timed.grid.sigmas[round(float(torch.as_tensor(time).max()))])
+            call = read_call(source.timed, args, words)
+            assert call is not None, "pipelines of diffusers name their arguments alike"
+            rows = torch.arange(count)
+            if self.guided:  # of DiT both halves are empty where the null class is asked for
+                rows = (~read_halves(call).conditional).nonzero()[-count:, 0]
+            sigma = source.timed.snap(float(call.sigma[0]))
             watch.note(sigma, {site: tape[site][rows] for site in watch.sites})
             if watch.done:
                 if not hasattr(source.pipeline, "interrupt"):

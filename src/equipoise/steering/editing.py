@@ -24,8 +24,9 @@ from torch import Tensor
 from equipoise.denoisers import Denoiser, device_of
 from equipoise.errors import BadInputError
 from equipoise.sampling import sample_heun
-from equipoise.steering.application import Window, steer
+from equipoise.steering.application import steer
 from equipoise.steering.arithmetic import Mode
+from equipoise.steering.session import Window
 from equipoise.steering.vector import ConceptVector
 
 

@@ -13,8 +13,9 @@ from equipoise.denoisers import Denoiser, device_of
 from equipoise.errors import BadInputError
 from equipoise.images import quantize
 from equipoise.sampling import SamplerSpec, draw_noise_batch, sample_heun
-from equipoise.steering.application import Window, steer
+from equipoise.steering.application import steer
 from equipoise.steering.arithmetic import Mode
+from equipoise.steering.session import Window
 from equipoise.steering.vector import ConceptVector
 
 SIDE, GAP, HEAD = 64, 4, 16  # px
