@@ -213,7 +213,8 @@ def table_copies(shown: dict[str, Tensor], training: SceneSet) -> list[str]:
     """Write what each rule says of every kind of picture."""
     every = torch.cat(list(shown.values()))
     nearest = label_by_distance(every, training)
-    agreements = compare_nuisances(every, training.images[nearest.picture])
+    measured = [one.scene for one in measure_scenes(every)]
+    agreements = compare_nuisances(measured, training.images[nearest.picture])
     names, other_names = np.array(nearest.names()), np.array(agreements.names())
     cuts = np.cumsum([len(pictures) for pictures in shown.values()])[:-1]
     rows = [
@@ -330,8 +331,8 @@ and vendor is trained on scenes of other seeds (`benchmarks/train_motif.py`). A 
 
 `label_by_distance` compares pictures without their background's colour, blurred and averaged to
 16 x 16, by the rule of the Fashion models (below 1/3 copy, above .6 novel); for templates also
-with the emoji covered. `compare_nuisances` measures output and nearest picture and counts how many
-of four groups agree: pose, texture, place and hue of the second shape; three or four are a copy,
+with the emoji covered. `compare_nuisances` compares output and nearest picture as they are measured and
+counts how many of four groups agree: pose, texture, place and hue of the second shape; three or four are a copy,
 two are grey. The tolerances are those of the table; for the texture {wave:g} periods over the
 picture between wave vectors, and {phase:g} degrees of phase. Blur and tolerances were chosen on a
 set of other seeds; this one has seeds {seeds}.

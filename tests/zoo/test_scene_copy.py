@@ -5,6 +5,7 @@ import pytest
 import torch
 from emoji_scenes import DISTORTIONS, distort, draw_other_nouns
 
+from equipoise.zoo.measurement import measure_scenes
 from equipoise.zoo.rendering import render_scenes
 from equipoise.zoo.scene import Attributes, draw_scene
 from equipoise.zoo.scene_copy import (
@@ -93,7 +94,8 @@ def training():
 def find_copies(pictures, training):
     """Say of every picture whether either rule calls it a copy, a row a rule."""
     nearest = label_by_distance(pictures, training)
-    agreements = compare_nuisances(pictures, training.images[nearest.picture])
+    shown = [one.scene for one in measure_scenes(pictures)]
+    agreements = compare_nuisances(shown, training.images[nearest.picture])
     return np.array([nearest.names(), agreements.names()]) == "copy"
 
 

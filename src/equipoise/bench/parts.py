@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from equipoise.bench.control import Exhibit
 from equipoise.bench.demo import DemoParts
 from equipoise.bench.fit import load_rivals
-from equipoise.bench.show import Exhibit
 from equipoise.denoisers import check_device
 from equipoise.detection import load_calibration
 from equipoise.errors import BadInputError

@@ -1,26 +1,24 @@
 """Show a zoo model: does it both copy and invent, and what did its training look like?
 
 Fresh outputs are drawn from the weights and labelled by the training images. Real images are a
-second look, the *control*: if the detector sees memory and not content, it tells planted images
-from held-out ones, training images that were shown once from held-out ones not at all, and with
-the clean twin it tells nothing.
+second look, the *control* (`control.py`). Where outputs are asked for something, a third look is
+whether they show it (`obedience.py`).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Int, UInt8
-from torch import Tensor
+from jaxtyping import Int
 
-from equipoise.bench.interval import Estimate, estimate_auroc, exact_rate
+from equipoise.bench.control import Exhibit, measure_control
+from equipoise.bench.interval import exact_rate
+from equipoise.bench.obedience import measure_obedience
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.denoisers import fingerprint
-from equipoise.detection import Calibration, Stopwatch
-from equipoise.images import as_unit, content_ids
+from equipoise.detection import Stopwatch
 from equipoise.runs import Run, finish_run, start_run, write_items, write_tensors
 from equipoise.zoo.package import ZooModel
 
@@ -28,16 +26,6 @@ NUM_SAMPLES = 1000
 NUM_SHOWN = 96
 NEAR = 0.5
 """A second, looser line for copies, counted beside the one that labels (1/3)."""
-NUM_CONTROL = 1000
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """A zoo model, its twin and its calibration, as far as there are any."""
-
-    model: ZooModel
-    twin: ZooModel | None
-    calibration: Calibration | None
 
 
 def run_show(exhibit: Exhibit, folder: Path, *, seed: int, num_samples: int = NUM_SAMPLES) -> Run:
@@ -59,7 +47,8 @@ def run_show(exhibit: Exhibit, folder: Path, *, seed: int, num_samples: int = NU
     write_tensors(run, "images", _collect_images(model, outputs, closest))
     results = count_outputs(model, outputs) | {
         "planted": _describe_planted(model, outputs, closest),
-        "control": measure_control(exhibit),
+        "control": measure_control(exhibit, outputs),
+        "obedience": measure_obedience(model, outputs, seed=seed),
         "training": _describe_training(exhibit),
         "card": {k: model.card[k] for k in ("family", "parameters", "data", "licence")},
     }
@@ -92,39 +81,6 @@ def find_closest(model: ZooModel, outputs: LabelledOutputs) -> Int[np.ndarray, "
         both = torch.cat([shown, shown.flip(-1)]).flatten(1).double()
         rows.append(int(torch.cdist(samples, both).amin(dim=1).argmin()))
     return np.array(rows, dtype=int)
-
-
-def measure_control(exhibit: Exhibit) -> dict[str, Estimate] | None:
-    """Measure how well the detector tells real images apart, by what the training did with them.
-
-    Planted images are those of the *report* half, on which nothing was chosen. None where there
-    is no calibration.
-    """
-    if exhibit.calibration is None:
-        return None
-    model, detector = exhibit.model, exhibit.calibration.detector
-    images = model.training_set.images
-    planted = [index for index in model.planted if model.split_of(index) == "report"]
-    once = [i for i in range(model.recipe.num_images) if i not in model.planted][:NUM_CONTROL]
-    arms = {
-        "planted": images[planted],
-        "not_planted": images[once],
-        "held_out": model.held_out[:NUM_CONTROL],
-    }
-
-    def score(judge: ZooModel, pictures: UInt8[Tensor, "case ..."]) -> np.ndarray:
-        ids = content_ids(pictures)
-        return detector.score(judge.denoiser, as_unit(pictures), ids).values.numpy()
-
-    def compare(judge: ZooModel, arm: str) -> Estimate:
-        positives = score(judge, arms[arm])
-        negatives = score(judge, arms["held_out"])
-        return estimate_auroc(positives, np.arange(len(positives)), negatives)
-
-    found = {arm: compare(model, arm) for arm in ("planted", "not_planted")}
-    if exhibit.twin is not None:
-        found["planted_by_twin"] = compare(exhibit.twin, "planted")
-    return found
 
 
 def _describe_planted(

@@ -124,7 +124,7 @@ def show(
     report = render_report(run.path)
     results = run.record.results
     keys = ("labels", "copies", "copies_below_half", "images_copied", "copies_not_planted")
-    document = {key: results[key] for key in (*keys, "control")} | {
+    document = {key: results[key] for key in (*keys, "control", "obedience")} | {
         "planted": len(results["planted"]),
         "report": str(report),
         "run": str(run.path),
@@ -145,7 +145,11 @@ def _describe(document: dict[str, Any]) -> str:
     arms = document["control"] or {}
     rows = [[arm.replace("_", " "), show_rate(rate)] for arm, rate in arms.items()]
     if rows:
-        lines += ["", tabulate(["real images against held-out ones", "AUROC"], rows)]
+        lines += ["", tabulate(["control", "AUROC"], rows)]
+    asked = (document["obedience"] or {}).get("unseen", {})
+    if asked:
+        rows = [[name, show_rate(rate)] for name, rate in asked.items()]
+        lines += ["", tabulate(["asked by unseen captions", "as asked"], rows)]
     return "\n".join([*lines, "", f"report: {document['report']}"])
 
 

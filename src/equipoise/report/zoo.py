@@ -31,7 +31,21 @@ ARMS = {
         "The same planted images, by the clean twin",
         "about chance, unless what they show gives them away",
     ),
+    "rendered_again": (
+        "Planted captions rendered again",
+        "about chance: the content of a planted image, and none of its memory",
+    ),
+    "planted_against_again": (
+        "Planted images, against these",
+        "what is left when content is taken away",
+    ),
+    "copies_against_again": (
+        "Copies among the outputs, against these",
+        "the same for what the model makes",
+    ),
 }
+REMEMBERED = ("planted", "planted_against_again", "copies_against_again")
+ATTRIBUTES = ("noun", "vendor", "colour", "size", "cell")
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ def build_zoo(run: Run) -> dict[str, Any]:
         ],
         "planted": planted,
         "arms": _list_arms(get_mapping(results.get("control"))),
+        **_list_obedience(get_mapping(results.get("obedience"))),
         "seconds": get_number(training.get("seconds")),
         "saves": get_mapping(training.get("saves")),
         "has_twin": bool(get_list(training.get("twin_loss_curve"))),
@@ -134,12 +149,33 @@ def _list_planted(results: Mapping[str, Any], images: Mapping[str, np.ndarray]) 
     return sorted(rows, key=lambda row: (-row.count, row.index or 0))
 
 
-def _list_arms(control: Mapping[str, Any]) -> list[tuple[str, str, Rate]]:
+def _list_arms(control: Mapping[str, Any]) -> list[tuple[str, str, Rate, bool]]:
+    """List the comparisons, and whether memory should show in each."""
     return [
-        (title, note, get_rate(control.get(name)))
+        (title, note, get_rate(control.get(name)), name in REMEMBERED)
         for name, (title, note) in ARMS.items()
         if get_mapping(control.get(name))
     ]
+
+
+def _list_obedience(obedience: Mapping[str, Any]) -> dict[str, Any]:
+    """List attribute by attribute how often outputs, and real scenes, are as asked."""
+    columns = [get_mapping(obedience.get(name)) for name in ("unseen", "seen", "instrument")]
+    return {
+        "attributes": [
+            (name, [get_rate(column.get(name)) for column in columns])
+            for name in ATTRIBUTES
+            if any(name in column for column in columns)
+        ],
+        "nuisances": {
+            name: get_rate(entry)
+            for name, entry in get_mapping(obedience.get("nuisances")).items()
+        },
+        "own_scene": {
+            name: get_rate(entry)
+            for name, entry in get_mapping(obedience.get("own_scene")).items()
+        },
+    }
 
 
 def _draw_training(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,18 +89,17 @@ def label_by_distance(outputs: UInt8[Tensor, "case 3 64 64"], training: SceneSet
 
 
 def compare_nuisances(
-    outputs: UInt8[Tensor, "case 3 64 64"], pictures: UInt8[Tensor, "case 3 64 64"]
+    outputs: Sequence[Scene], pictures: UInt8[Tensor, "case 3 64 64"]
 ) -> Agreements:
-    """Compare the measured nuisances of each output with those of one picture.
+    """Compare the nuisances of each output with those of one picture, both as they are measured.
 
     Args:
-        outputs: What to label.
+        outputs: What was measured of the outputs.
         pictures: The training picture nearest to each.
     """
     distinct, place = torch.unique(pictures.flatten(1), dim=0, return_inverse=True)
     known = measure_scenes(distinct.unflatten(1, pictures.shape[1:]))
-    seen = [one.scene for one in measure_scenes(outputs)]
-    return compare_scenes(seen, [known[k].scene for k in place.tolist()])
+    return compare_scenes(outputs, [known[k].scene for k in place.tolist()])
 
 
 def compare_scenes(scenes: Sequence[Scene], others: Sequence[Scene]) -> Agreements:
