@@ -90,6 +90,27 @@ def test_a_model_without_planting_or_control_has_a_page_too(tmp_path):
     assert "How the training got there" not in page
 
 
+def test_what_outputs_were_asked_for_is_compared_with_what_they_show(tmp_path):
+    obedience = {
+        "unseen": {"noun": make_rate(0.5)}, "seen": {"noun": make_rate(0.75)},
+        "instrument": {"noun": make_rate(1.0)},
+        "nuisances": {"copies": make_rate(0.25), "by_both_rules": make_rate(0.2)},
+        "own_scene": {"copy": make_rate(0.0), "novel": make_rate(0.9)},
+    }  # fmt: skip
+    run = make_run(
+        tmp_path / "run", obedience=obedience, control={"planted_against_again": make_rate(0.8)}
+    )
+    page = render_report(run.path).read_text()
+    row = page[page.index('<th scope="row">noun</th>') :]
+    places = [row.index(f">{share}\u00a0%<") for share in (50, 75, 100)]
+    assert places == sorted(places)
+    assert "what is left when content is taken away" in page
+    assert (
+        "Does it do what it is asked?"
+        not in render_report(make_run(tmp_path / "b").path).read_text()
+    )
+
+
 def test_missing_pictures_are_told(tmp_path):
     run = make_run(tmp_path / "run")
     (run.path / "tensors" / "images.safetensors").unlink()

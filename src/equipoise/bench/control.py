@@ -85,7 +85,7 @@ def _compare_with_again(
     report, held_out = _list_report(model), model.held_out[:NUM_CONTROL]
     rows = np.flatnonzero(outputs.copies_of("report"))
     copied = outputs.pictures[torch.from_numpy(rows)]
-    again = _score(detector, model, *_render_again(known, report))
+    again = _score(detector, model, *render_again(known, report))
     others = _score(detector, model, held_out, range(len(held_out)))
     planted = _score(detector, model, known.images[report], report)
     copies = _score(detector, model, copied, outputs.nearest[rows].tolist())
@@ -114,8 +114,18 @@ def _compare(positives: _Arm, negatives: _Arm) -> Estimate:
     return estimate_auroc(positives.scores, positives.groups, negatives.scores)
 
 
-def _render_again(known: SceneSet, wanted: Sequence[int]) -> tuple[Tensor, list[int]]:
-    """Render the captions of planted scenes again, and say which scene each belongs to."""
+def render_again(
+    known: SceneSet, wanted: Sequence[int]
+) -> tuple[UInt8[Tensor, "picture 3 64 64"], list[int]]:
+    """Render the captions of planted scenes again, `RENDERED_AGAIN` times.
+
+    Args:
+        known: The training set.
+        wanted: Indices of the planted scenes; a template has several captions.
+
+    Returns:
+        The pictures, and the planted scene each belongs to.
+    """
     groups = list(known.list_planted_captions().values())
     pairs = [
         (scene, group)
