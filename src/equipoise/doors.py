@@ -30,6 +30,7 @@ from equipoise.guarding.sampler import SamplerSource
 from equipoise.guarding.source import Source
 from equipoise.images import content_ids, quantize
 from equipoise.loading import load
+from equipoise.monitoring.loop import WatchedLoop
 from equipoise.monitoring.monitor import Monitor, MonitorSpec
 from equipoise.report import render_report
 from equipoise.runs import Run
@@ -312,7 +313,7 @@ def monitor(
     keep: Callable[[int, _State], None] | None = None,
     start: int = 0,
     out: str | Path | None = None,
-) -> Monitor[_State]:
+) -> WatchedLoop[_State]:
     """Watch a training: which images it begins to memorize, and when to stop.
 
         watched = eq.monitor(loop, model, training=images, held_out=others, every=500)
@@ -336,18 +337,17 @@ def monitor(
         detector: Where and how to look; default the paper's statistic at all default sites.
         count_copies: Gives the share of copies among fresh outputs of the denoiser.
         keep: Called with step and state at each check up to the alarm, to keep a checkpoint.
-        start: Steps that the loop has behind it.
+        start: Steps that the loop has behind it; the checks that `out` holds up to there count.
         out: Run folder with one row an image and check; None writes none.
 
     Raises:
         BadInputError: when a number is out of its range, or fewer than 20 images are on a side.
-        RunError: when the folder holds a run already.
+        RunError: when the folder holds a run already and `start` is 0, or another run.
     """
     spec = MonitorSpec(every, checks, false_stops, fdr, probe, budget, seed)
-    return Monitor(
-        loop, model, training, held_out, spec, detector, count_copies, keep, start,
-        None if out is None else Path(out),
-    )  # fmt: skip
+    folder = None if out is None else Path(out)
+    watch = Monitor(training, held_out, spec, detector, count_copies, folder)
+    return WatchedLoop(loop, model, watch, keep, start)
 
 
 def _open_source(target: object) -> Source:

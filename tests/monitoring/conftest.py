@@ -66,3 +66,60 @@ class Steps:
 @pytest.fixture
 def build_steps():
     return Steps
+
+
+class Small(nn.Module):
+    """A denoiser of 16 pixels with one hidden layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.drop = nn.Linear(SIDE * SIDE, 24), nn.Dropout(0.1)
+        self.last = nn.Linear(24, SIDE * SIDE)
+
+    def forward(self, x, sigma):
+        return self.last(self.drop(self.first(x.flatten(1)).relu())).reshape(x.shape)
+
+
+class Student(nn.Module):
+    """What a trainer trains: gives its loss, and draws from torch's own generator."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = Small()
+
+    def forward(self, pictures):
+        sigma = torch.rand(len(pictures)) + 0.1
+        noisy = pictures + sigma[:, None, None, None] * torch.randn_like(pictures)
+        return {"loss": (self.network(noisy, sigma) - pictures).square().mean()}
+
+
+@pytest.fixture
+def student():
+    return Student()
+
+
+@pytest.fixture
+def build_student():
+    from equipoise.denoisers import wrap
+
+    def build(module):
+        return wrap(module.network, sample_shape=(1, SIDE, SIDE), data_std=0.5, sites=("last:in",))
+
+    return build
+
+
+@pytest.fixture
+def build_monitor(images):
+    from equipoise.monitoring.monitor import Monitor, MonitorSpec
+
+    def build(**words):
+        spec = MonitorSpec(**{"every": 2, "checks": 5, "probe": 30})
+        return Monitor(images[:60], images[60:], spec, **words)
+
+    return build
+
+
+@pytest.fixture
+def samples(images):
+    return images[:60].float() / 127.5 - 1

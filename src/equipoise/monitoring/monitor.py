@@ -1,21 +1,17 @@
-"""Monitor: a generator around any training loop that sees memorization begin.
+"""Monitor: look at a training from outside and say when it begins to memorize.
 
-    watched = Monitor(loop, model, training=..., held_out=..., every=500)
-    for step, state in watched:
-        if watched.stop:
-            break
-
-At each check a fixed probe of training images is held against held-out ones (`split.py`). The
-rule says once, at `watched.stop`, that the training should end; whether it does is the caller's.
-Between checks nothing is done, and a check leaves the training as it was: the weights of a
-training with a monitor are those of the training without, bit for bit.
+A monitor is told of every step; when a check is due it holds a fixed probe of training images
+against held-out ones (`split.py`). Who tells it: a generator around a loop (`loop.py`), or a
+callback of transformers, Lightning or accelerate. Between checks nothing is done, and a check
+leaves the training as it was: the weights of a training with a monitor are those of the training
+without, bit for bit.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +22,21 @@ from equipoise.bench.interval import Estimate, estimate_auroc
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Spikiness
 from equipoise.errors import BadInputError
+from equipoise.monitoring.check import Check, read_check
 from equipoise.monitoring.consistency import observe_icr
 from equipoise.monitoring.probe import Evidence, build_detector, build_probe, look
 from equipoise.monitoring.split import Naming, StopRule, combine_signals, name_images
 from equipoise.monitoring.undisturbed import undisturbed
 from equipoise.report import render_report
-from equipoise.runs import Run, finish_run, start_run, update_run, write_check
-
-State = TypeVar("State")
+from equipoise.runs import (
+    Run,
+    drop_checks,
+    finish_run,
+    resume_run,
+    start_run,
+    update_run,
+    write_check,
+)
 
 
 @dataclass(frozen=True)
@@ -80,69 +83,26 @@ class MonitorSpec:
             )
 
 
-@dataclass(frozen=True)
-class Check:
-    """What was seen at one step.
-
-    Args:
-        step: The step after which it was made.
-        spikiness: AUROC of the spikiness, training against held-out images; .5 is no split.
-        residual: The same of the denoising residual.
-        icr: Its minimum is where 2606.09718 stops; None where there are too few images for it.
-        copies: Share of copies among fresh outputs; None when none were asked for.
-        p_value: Of the stop rule.
-        stops: Whether the rule stops here.
-        onsets: Named images by their place in the training set, each with the step from which on
-            it has been named without a break.
-        seconds: What the check took.
-    """
-
-    step: int
-    spikiness: Estimate
-    residual: Estimate
-    icr: float | None
-    copies: float | None
-    p_value: float
-    stops: bool
-    onsets: dict[int, int]
-    seconds: float
-
-    def describe(self) -> dict[str, Any]:
-        """Return the check as a record holds it."""
-        onsets = [{"index": index, "onset": step} for index, step in self.onsets.items()]
-        return vars(self) | {"onsets": onsets}
-
-
 @dataclass
-class Monitor(Generic[State]):
-    """A training loop that is watched; iterate over it once.
+class Monitor:
+    """What watches a training; `begin`, then `observe` after every step, then `finish`.
 
     Args:
-        loop: What trains; yields something after every step.
-        model: The denoiser to look into, whose network the loop changes in place; or a function
-            from what the loop yields to the denoiser.
         training: Training images, 8 bits.
         held_out: Images like them that the model never sees, 8 bits.
         spec: How often, how many, and at which rates.
         detector: Where and how to look; default the paper's statistic at all default sites.
         count_copies: Called with the denoiser at each check; gives the share of copies among
             fresh outputs.
-        keep: Called with step and state at each check up to the alarm, which is left out: what
-            it saved last is the checkpoint before the onset.
-        start: Steps that the loop has behind it.
         out: Run folder; None writes none.
         checks: What was seen so far.
     """
 
-    loop: Iterable[State]
-    model: Denoiser | Callable[[State], Denoiser]
     training: UInt8[Tensor, "case channel height width"]
     held_out: UInt8[Tensor, "other channel height width"]
     spec: MonitorSpec
     detector: Spikiness | None = None
     count_copies: Callable[[Denoiser], float] | None = None
-    keep: Callable[[int, State], None] | None = None
-    start: int = 0
     out: Path | None = None
     checks: list[Check] = field(default_factory=list)
 
@@ -159,38 +119,36 @@ class Monitor(Generic[State]):
         """The first check at which the rule stopped; None so far."""
         return next((check for check in self.checks if check.stops), None)
 
-    def __iter__(self) -> Iterator[tuple[int, State]]:
-        if self.out is not None:
-            self._run = start_run(
-                self.out, kind="monitor",
-                spec=vars(self.spec) | {"start": self.start}
-                | {"training": len(self._probe.indices)}
-                | {"held_out": int((~self._probe.is_training).sum())},
-                provenance={},
-            )  # fmt: skip
-        self._began = time.perf_counter()
-        try:
-            for step, state in enumerate(self.loop, self.start + 1):
-                if step % self.spec.every == 0 and self._may_check():
-                    self._check(step, state)
-                yield step, state
-        except GeneratorExit:  # the caller left the loop
-            self._finish()
-            raise
-        self._finish()
+    def begin(self, step: int = 0) -> None:
+        """Begin, or go on with a training that has `step` steps behind it.
 
-    def _may_check(self) -> bool:
-        """Whether a check is left, and the time for one as long as the last."""
-        if len(self.checks) == self.spec.checks:
-            return False
-        if self.spec.budget is None or not self.checks:
-            return True
-        trained = time.perf_counter() - self._began - self._spent
-        return self._spent + self.checks[-1].seconds <= self.spec.budget * trained
+        Checks that the run folder holds up to there count as made, later ones are forgotten.
 
-    def _check(self, step: int, state: State) -> None:
+        Raises:
+            RunError: when the folder holds a run already and the training is at its beginning,
+                or a run of another spec or of other images.
+        """
+        self._began, self._spent = time.perf_counter(), 0.0
+        if self.out is None:
+            return
+        open_run = resume_run if step else start_run
+        spec = vars(self.spec) | self._probe.describe()
+        self._run = open_run(self.out, kind="monitor", spec=spec, provenance={})
+        known = [read_check(entry) for entry in self._run.record.results.get("checks", [])]
+        self.checks = [check for check in known if check.step <= step]
+        drop_checks(self._run, after=step)
+
+    def observe(self, step: int, find_denoiser: Callable[[], Denoiser]) -> Check | None:
+        """Make a check after this step if one is due.
+
+        Args:
+            step: Steps made so far.
+            find_denoiser: Gives the denoiser to look into, when it is needed.
+        """
+        if step % self.spec.every or not self._may_check():
+            return None
         began = time.perf_counter()
-        denoiser = self.model if isinstance(self.model, Denoiser) else self.model(state)
+        denoiser = find_denoiser()
         with undisturbed(denoiser.network):
             detector = self.detector or build_detector(denoiser)
             evidence = look(self._probe, denoiser, detector)
@@ -204,8 +162,24 @@ class Monitor(Generic[State]):
             write_check(self._run, step, self._build_rows(evidence, naming, check))
             self._run = update_run(self._run, results=self._describe())
             render_report(self._run.path)
-        if self.keep is not None and self.stop is None:
-            self.keep(step, state)
+        return check
+
+    def finish(self) -> None:
+        """Close the run folder; nothing more is observed."""
+        if self._run is not None:
+            seconds = time.perf_counter() - self._began
+            cost = {"seconds": seconds, "monitor_seconds": self._spent}
+            self._run = finish_run(self._run, results=self._describe(), cost=cost)
+            render_report(self._run.path)
+
+    def _may_check(self) -> bool:
+        """Whether a check is left, and the time for one as long as the last."""
+        if len(self.checks) == self.spec.checks:
+            return False
+        if self.spec.budget is None or not self.checks:
+            return True
+        trained = time.perf_counter() - self._began - self._spent
+        return self._spent + self.checks[-1].seconds <= self.spec.budget * trained
 
     def _judge(
         self, step: int, evidence: Evidence, *, icr: float | None, copies: float | None,
@@ -255,13 +229,6 @@ class Monitor(Generic[State]):
             "level": self._rule.level,
             "relabellings": self._rule.relabellings,
         }
-
-    def _finish(self) -> None:
-        if self._run is not None:
-            seconds = time.perf_counter() - self._began
-            cost = {"seconds": seconds, "monitor_seconds": self._spent}
-            self._run = finish_run(self._run, results=self._describe(), cost=cost)
-            render_report(self._run.path)
 
 
 def _estimate_split(values: np.ndarray, is_training: np.ndarray) -> Estimate:

@@ -9,6 +9,7 @@ The noise of an image is the same at every check, so what changes is the model.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from equipoise.denoisers import Denoiser
 from equipoise.detection import Spikiness, join_units
 from equipoise.detection.draws import Noisy, score_draws
 from equipoise.errors import BadInputError
-from equipoise.images import as_unit, content_ids
+from equipoise.images import as_unit, content_id, content_ids
 from equipoise.representation import capture, select_sites
 
 SIGMA_SHARE = 0.2  # of the standard deviation of the data
@@ -43,6 +44,15 @@ class Probe:
     def is_training(self) -> Bool[np.ndarray, " case"]:
         """Which images the model is trained on."""
         return np.arange(len(self.pictures)) < len(self.indices)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record holds: how many images of each kind, and a hash of them all."""
+        training = len(self.indices)
+        return {
+            "training": training,
+            "held_out": len(self.pictures) - training,
+            "images": content_id(self.pictures),
+        }
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,13 @@ class StopRule:
         false_stops: Chance of stopping a training whose images are exchangeable, alpha.
         checks: Most checks that are made, K.
         seed: Seed of the relabellings.
+        multiple: How many relabellings are drawn, in units of what the level needs at least.
     """
 
     false_stops: float
     checks: int
     seed: int = 0
+    multiple: int = 2
 
     @property
     def level(self) -> float:
@@ -64,8 +66,8 @@ class StopRule:
 
     @property
     def relabellings(self) -> int:
-        """How many are drawn: twice as many as the level needs."""
-        return math.ceil(2 / self.level) - 1
+        """How many are drawn."""
+        return math.ceil(self.multiple / self.level) - 1
 
     def p_value(
         self,
@@ -73,15 +75,27 @@ class StopRule:
         is_training: Bool[np.ndarray, " case"],
     ) -> float:
         """Return the share of relabellings with a T as large, the one seen included."""
-        rng = np.random.default_rng(self.seed)
-        seen, above, left = combined[is_training].sum(), 1, self.relabellings
+        return float(self.p_values(combined, is_training[None])[0])
+
+    def p_values(
+        self,
+        combined: Float64[np.ndarray, " case"],
+        labellings: Bool[np.ndarray, "labelling case"],
+    ) -> Float64[np.ndarray, " labelling"]:
+        """Return the same for many ways to call equally many of the images training images."""
+        drawn = np.sort(self._draw_sums(combined, int(labellings[0].sum())))
+        # The slack keeps equal sums equal, whatever the order of the addition.
+        below = np.searchsorted(drawn, labellings @ combined - 1e-9, side="left")
+        return (1 + len(drawn) - below) / (len(drawn) + 1)
+
+    def _draw_sums(self, combined: np.ndarray, training: int) -> np.ndarray:
+        rng, sums, left = np.random.default_rng(self.seed), [], self.relabellings
+        labels = np.arange(len(combined)) < training
         while left:
             count = min(CHUNK, left)
-            drawn = rng.permuted(np.tile(is_training, (count, 1)), axis=1)
-            # The slack keeps equal sums equal, whatever the order of the addition.
-            above += int((drawn @ combined >= seen - 1e-9).sum())
+            sums.append(rng.permuted(np.tile(labels, (count, 1)), axis=1) @ combined)
             left -= count
-        return above / (self.relabellings + 1)
+        return np.concatenate(sums)
 
 
 @dataclass(frozen=True)

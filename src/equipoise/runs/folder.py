@@ -151,8 +151,9 @@ def finish_run(run: Run, *, results: dict[str, Any], cost: dict[str, Any]) -> Ru
 
 
 def update_run(run: Run, *, results: dict[str, Any]) -> Run:
-    """Store the answers so far of a run that goes on."""
-    return _save_record(run.path, run.record.model_copy(update={"results": results}))
+    """Store the answers so far of a run that goes on, perhaps after it was finished once."""
+    update = {"status": "running", "results": results}
+    return _save_record(run.path, run.record.model_copy(update=update))
 
 
 def load_run(path: Path) -> Run:
@@ -248,6 +249,13 @@ def write_check(run: Run, step: int, table: pa.Table) -> None:
     pq.write_table(table, sink, write_page_checksum=True)
     path = run.path / "monitor" / f"check-{step:09d}.parquet"
     write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def drop_checks(run: Run, *, after: int) -> None:
+    """Remove what a monitor saw beyond the step that its training goes on from."""
+    for path in (run.path / "monitor").glob("check-*.parquet"):
+        if int(path.stem.removeprefix("check-")) > after:
+            path.unlink()
 
 
 def locate_part(run: Run, part: int) -> Path:

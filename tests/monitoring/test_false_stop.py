@@ -1,0 +1,39 @@
+import numpy as np
+
+from equipoise.monitoring.false_stop import measure_false_stops
+from equipoise.monitoring.probe import Evidence
+from equipoise.monitoring.split import StopRule, combine_signals
+
+IS_TRAINING = np.arange(60) < 25
+
+
+def draw(rng, checks=4, memorized=0):
+    seen = [Evidence(rng.standard_normal(60), rng.standard_normal(60)) for _ in range(checks)]
+    for evidence in seen:
+        evidence.spikiness[:memorized] += 9
+        evidence.residual[:memorized] += 9
+    return seen
+
+
+def test_the_rate_is_that_of_the_rule_asked_one_training_at_a_time():
+    seen = draw(np.random.default_rng(0))
+    everybody = np.ones(60, bool)
+    found = measure_false_stops(
+        seen, IS_TRAINING, everybody, false_stops=0.4, relabellings=50, seed=3
+    )
+    labels = np.random.default_rng(3).permuted(np.tile(IS_TRAINING, (50, 1)), axis=1)
+    rule = StopRule(0.4, 4, multiple=20)
+    stopped = [
+        any(rule.p_value(combine_signals(one), drawn) <= rule.level for one in seen)
+        for drawn in labels
+    ]
+    assert found["value"] == np.mean(stopped)
+    assert found["n"] == 50
+
+
+def test_memorized_images_take_no_part():
+    seen = draw(np.random.default_rng(1), memorized=8)
+    rest = np.arange(60) >= 8
+    found = measure_false_stops(seen, IS_TRAINING, rest, false_stops=0.1)
+    assert found["n"] == 1000
+    assert found["value"] <= 0.13
