@@ -62,13 +62,14 @@ def test_every_error_has_a_section():
 
 def test_every_command_is_documented():
     from equipoise.cli.main import app
+    from equipoise.cli.monitor import monitor
     from equipoise.cli.runs import runs
     from equipoise.cli.steer import steer
     from equipoise.cli.theory import theory
     from equipoise.cli.zoo import zoo
 
     page = (ROOT / "docs" / "commands.md").read_text()
-    groups = {"runs": runs, "steer": steer, "theory": theory, "zoo": zoo}
+    groups = {"monitor": monitor, "runs": runs, "steer": steer, "theory": theory, "zoo": zoo}
     own = [name for name in app if not name.startswith("-")]
     assert {"audit", "demo", "zoo"} <= set(own)
     for name in own:
@@ -78,7 +79,7 @@ def test_every_command_is_documented():
 
 
 def test_every_run_column_is_documented():
-    from equipoise.auditing import duplicates, item
+    from equipoise.auditing import duplicates, item, verification
     from equipoise.bench import demo
     from equipoise.theory.phase import job as phase
 
@@ -89,7 +90,13 @@ def test_every_run_column_is_documented():
     )
     keys = [k.value for d in ast.walk(build) if isinstance(d, ast.Dict) for k in d.keys]
     assert len(keys) > 10
-    for column in [*keys, *item.SCHEMA.names, *duplicates.SCHEMA.names, *phase.SCHEMA.names]:
+    for column in [
+        *keys,
+        *item.SCHEMA.names,
+        *duplicates.SCHEMA.names,
+        *phase.SCHEMA.names,
+        *verification.SCHEMA.names,
+    ]:
         assert f"`{column}`" in page, column
 
 

@@ -16,11 +16,13 @@ from equipoise.cli.calibrate import calibrate
 from equipoise.cli.demo import demo
 from equipoise.cli.duplicates import duplicates
 from equipoise.cli.inspect import inspect
+from equipoise.cli.monitor import monitor
 from equipoise.cli.runs import report, runs
 from equipoise.cli.sites import sites
 from equipoise.cli.steer import steer
 from equipoise.cli.sweep import sweep
 from equipoise.cli.theory import theory
+from equipoise.cli.verify import verify
 from equipoise.cli.zoo import zoo
 from equipoise.errors import EquipoiseError
 
@@ -32,8 +34,9 @@ app = App(
     error_console=Console(stderr=True),
     result_action="return_value",
 )
-for command in (demo, audit, bench, calibrate, duplicates, inspect, sites, sweep, report):
+for command in (demo, audit, bench, calibrate, duplicates, inspect, sites, sweep, verify, report):
     app.command(command)
+app.command(monitor)
 app.command(runs)
 app.command(steer)
 app.command(theory)

@@ -1,0 +1,20 @@
+import numpy as np
+
+from equipoise.monitoring.short import SHORT, build_short, choose_watched, without_planting
+
+
+def test_a_short_training_and_its_twin_see_the_same_pictures():
+    for recipe in SHORT.values():
+        model, twin = build_short(recipe), build_short(without_planting(recipe))
+        assert len(model.planted) == 3 * recipe.per_cell
+        assert not twin.planted
+        assert twin.training_set.images.equal(model.training_set.images[: recipe.num_images])
+        assert len(model.held_out) == recipe.num_held_out
+
+
+def test_planted_images_are_watched_and_some_others():
+    model = build_short(SHORT["dit-short"])
+    watched = choose_watched(model, num_once=30)
+    assert {*model.planted} <= {*watched.tolist()}
+    assert len(np.unique(watched)) == len(model.planted) + 30
+    assert watched.max() < model.recipe.num_images
