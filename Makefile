@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 export HF_HUB_OFFLINE := 1
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-fast check format fuzz zoo bench-table clean
+.PHONY: help demo test test-fast check format fuzz zoo bench-table monitor-demo clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,11 @@ bench-table: $(VENV)/.ok  ## Compare detectors again and embed the table in the 
 	rm -rf runs/bench-table
 	$(VENV)/bin/equipoise bench --models zoo:edm-fashion --num-samples 600 --out runs/bench-table
 	$(PY) benchmarks/bench_table.py runs/bench-table
+
+monitor-demo: $(VENV)/.ok  ## Train four small models under a monitor and write the figures (ten minutes)
+	rm -rf runs/monitor-demo
+	$(VENV)/bin/equipoise monitor demo --out runs/monitor-demo
+	$(PY) benchmarks/monitor_demo.py runs/monitor-demo > docs/figures-monitor-demo.md
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
