@@ -19,7 +19,8 @@ class Rememberer(torch.nn.Module):
     def __init__(self, remembers):
         super().__init__()
         self.picture = torch.nn.Parameter(torch.linspace(-1, 1, SIDE * SIDE))
-        self.remembers, self.units = remembers, torch.nn.Identity()
+        self.units = torch.nn.Identity()
+        self.register_buffer("remembers", remembers)
 
     def forward(self, x, sigma):
         flat = x.flatten(1)
