@@ -50,7 +50,14 @@ class LightningMonitor(Callback):
         self._step = trainer.global_step
         self.monitor.begin(self._step)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
         """Make a check if the batch ended a step and one is due."""
         if trainer.global_step == self._step:
             return
