@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from equipoise.doors import concept as concept
     from equipoise.doors import edit as edit
     from equipoise.doors import guard as guard
+    from equipoise.doors import heatmap as heatmap
     from equipoise.doors import monitor as monitor
     from equipoise.doors import spikiness as spikiness
     from equipoise.errors import EquipoiseError as EquipoiseError
@@ -55,6 +56,7 @@ _HOMES = {
     "concept": "equipoise.doors",
     "edit": "equipoise.doors",
     "guard": "equipoise.doors",
+    "heatmap": "equipoise.doors",
     "load": "equipoise.loading",
     "load_calibration": "equipoise.detection",
     "load_vector": "equipoise.steering",
@@ -79,6 +81,7 @@ __all__ = [
     "concept",
     "edit",
     "guard",
+    "heatmap",
     "load",
     "load_calibration",
     "load_vector",

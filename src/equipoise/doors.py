@@ -22,6 +22,7 @@ from equipoise.detection import (
     build_default,
     calibrate_scores,
     judge,
+    measure_heat,
 )
 from equipoise.guarding.fit import collect_evidence, fit_guard
 from equipoise.guarding.guard import DEFAULT_ATTEMPTS, Action, Guard
@@ -75,6 +76,31 @@ def spikiness(
     """
     chosen = detector or build_default(model)
     return chosen.score(model, images, ids or content_ids(quantize(images)))
+
+
+def heatmap(
+    model: Denoiser,
+    images: Float[Tensor, "case ..."],
+    *,
+    detector: Spikiness | None = None,
+    ids: Sequence[str] | None = None,
+) -> Float[Tensor, "case height width"]:
+    """Say where in each image its score comes from; higher = the place raises it more.
+
+    Args:
+        model: The model.
+        images: Values in [0, 1], in the shape the model encodes.
+        detector: As for `spikiness`.
+        ids: As for `spikiness`.
+
+    Returns:
+        The part of the score that each pixel carries, in units of the score.
+
+    Raises:
+        BadInputError: when a site of the detector has no places.
+    """
+    chosen = detector or build_default(model)
+    return measure_heat(model, images, chosen, ids or content_ids(quantize(images))).maps
 
 
 def calibrate(

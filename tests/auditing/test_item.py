@@ -5,7 +5,8 @@ import torch
 
 from equipoise.auditing.item import NOT_FINITE, SCHEMA, fill_column, score_part
 from equipoise.auditing.pile import FolderPile, Loaded
-from equipoise.detection import judge
+from equipoise.denoisers import wrap
+from equipoise.detection import build_default, calibrate_scores, judge
 from equipoise.images import as_unit, content_ids
 
 
@@ -65,6 +66,28 @@ def test_a_score_that_is_not_finite_is_an_error_of_that_row_alone(model, calibra
     assert rows[3]["verdict"] is None
     assert rows[3]["score"] is None
     assert rows[3]["thumbnail"]
+
+
+def test_flagged_rows_of_a_model_with_places_have_heat_maps_and_units(folder):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 6, 3, padding=1), torch.nn.ReLU(),
+                                  torch.nn.Conv2d(6, 1, 1)).requires_grad_(False)  # fmt: skip
+    model = wrap(
+        network, sample_shape=(1, 8, 8), data_std=0.5, call=lambda net, x, sigma: net(x),
+        sites=("2:in",),
+    )  # fmt: skip
+    loaded, detector = load_some(folder, 30), build_default(model)
+    pictures = torch.stack([item.pixels for item in loaded])
+    scores = detector.score(model, as_unit(pictures), content_ids(pictures)).values
+    calibration = calibrate_scores(
+        detector, model, scores[1:10].repeat(3), None, fpr=0.1, null="own outputs"
+    )
+    scored = score_part(model, calibration, loaded)
+    rows = scored.table.to_pylist()
+    assert 0 < len(scored.flagged) < 30
+    assert [r["heat"] is not None for r in rows] == [r["verdict"] == "memorized" for r in rows]
+    assert scored.units.shape == (len(scored.flagged), 6)
+    assert scored.evaluations == (30 + len(scored.flagged)) * detector.draws
 
 
 def test_one_column_is_replaced_and_the_others_stay(model, calibration, folder):

@@ -108,7 +108,8 @@ def make_columns(
         "nearest": keep([f"train/{HOSTILE[n % 11][5:] if n % 40 == 3 else f'{n:05d}.png'}"
                          for n in range(num)], shown),
         "ratio": keep(ratio, shown), "label": keep(label, shown),
-        "nearest_thumbnail": keep(near, shown),
+        "nearest_thumbnail": keep(near, shown), "heat": keep(near, flagged),
+        "alike": keep(source[::-1], flagged), "likeness": keep(rng.uniform(0.3, 1, num), flagged),
         "_calibration": calibration.tolist(),
     }  # fmt: skip
 

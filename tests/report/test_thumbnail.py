@@ -51,4 +51,4 @@ def test_only_wanted_rows_are_read_each_with_its_own_picture(tmp_path, monkeypat
     assert found[5] == Thumbnails()
     assert found[9] == Thumbnails(build_thumbnail(draw(81)), build_thumbnail(draw(200)))
     assert found[9].size == len(found[9].sample) + len(found[9].nearest)
-    assert asked == [("id", "thumbnail", "nearest_thumbnail")]
+    assert asked == [("id", "thumbnail", "nearest_thumbnail", "heat")]

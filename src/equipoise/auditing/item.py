@@ -5,12 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from equipoise.auditing.heat import draw_heat
 from equipoise.auditing.pile import Loaded
 from equipoise.denoisers import Denoiser
-from equipoise.detection import Calibration, judge
+from equipoise.detection import Calibration, has_places, judge, measure_heat
 from equipoise.images import as_unit
 from equipoise.runs import ITEM_SCHEMA
 
@@ -28,6 +29,9 @@ SCHEMA = pa.schema(
         ("ratio", pa.float64()),
         ("label", pa.string()),
         ("nearest_thumbnail", pa.binary()),
+        ("heat", pa.binary()),
+        ("alike", pa.string()),
+        ("likeness", pa.float64()),
     ]
 )
 """Columns of an audit's items; all but id and source may be null."""
@@ -36,28 +40,49 @@ NOT_FINITE = "the score is not finite: the model answers this picture with NaN o
 
 @dataclass(frozen=True)
 class ScoredPart:
-    """One part: its table, the pictures of the flagged rows, and what it cost."""
+    """One part: its table, what is kept of the flagged rows, and what it cost."""
 
     table: pa.Table
     flagged: UInt8[Tensor, "case channel height width"]
+    units: Float[Tensor, "case unit"]
+    """The units that carry their scores; none where the detector's sites have no places."""
     evaluations: int
 
 
 def score_part(model: Denoiser, calibration: Calibration, loaded: list[Loaded]) -> ScoredPart:
     """Score and judge what could be read; everything becomes one row, in the order given."""
     rows = [_describe(item) for item in loaded]
-    readable = [place for place, item in enumerate(loaded) if item.pixels is not None]
-    flagged = torch.zeros((0, *model.image_shape), dtype=torch.uint8)
-    if readable:
-        pictures = torch.stack([item.pixels for item in loaded if item.pixels is not None])
-        measured = _measure(
-            model, calibration, pictures, [rows[place]["id"] for place in readable]
-        )
-        for place, found in zip(readable, measured, strict=True):
+    pictures = {place: item.pixels for place, item in enumerate(loaded) if item.pixels is not None}
+    if pictures:
+        ids = [rows[place]["id"] for place in pictures]
+        measured = _measure(model, calibration, torch.stack([*pictures.values()]), ids)
+        for place, found in zip(pictures, measured, strict=True):
             rows[place] |= found
-        flagged = pictures[[found.get("verdict") == "memorized" for found in measured]]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    return ScoredPart(table, flagged, len(readable) * calibration.detector.draws)
+    evaluations = len(pictures) * calibration.detector.draws
+    chosen = [place for place in pictures if rows[place].get("verdict") == "memorized"]
+    flagged = torch.zeros((0, *model.image_shape), dtype=torch.uint8)
+    units = torch.zeros((0, 0))
+    if chosen:
+        flagged = torch.stack([pictures[place] for place in chosen])
+    if chosen and has_places(model, calibration.detector):
+        units = _locate(model, calibration, flagged, [rows[place] for place in chosen])
+        evaluations += len(chosen) * calibration.detector.draws
+    return ScoredPart(pa.Table.from_pylist(rows, schema=SCHEMA), flagged, units, evaluations)
+
+
+def _locate(
+    model: Denoiser,
+    calibration: Calibration,
+    pictures: UInt8[Tensor, "case channel height width"],
+    rows: list[dict[str, Any]],
+) -> Float[Tensor, "case unit"]:
+    """Draw into each row where its score comes from; return the units that carry the scores."""
+    heat = measure_heat(
+        model, as_unit(pictures), calibration.detector, [row["id"] for row in rows]
+    )
+    for row, picture, part in zip(rows, pictures, heat.maps, strict=True):
+        row["heat"] = draw_heat(picture, part)
+    return heat.units.float()
 
 
 def _measure(

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from equipoise.auditing.alike import find_alike
 from equipoise.auditing.item import fill_column, score_part
 from equipoise.auditing.nearest import find_nearest
 from equipoise.auditing.permutation import compare_sets
@@ -137,9 +138,10 @@ def _score_missing(audit: Audit, run: Run) -> int:
     with tqdm(total=total, desc="audit", unit="image") as progress:
         for number, loaded in audit.pile.read(missing):
             scored = score_part(audit.model, audit.calibration, loaded)
+            # Before the rows: a part on the disk then always has its pictures and units.
             if audit.training is not None:
-                # Before the rows: a part on the disk then always has its pictures.
                 write_tensors(run, f"flagged-{number:06d}", {"pixels": scored.flagged.numpy()})
+            write_tensors(run, f"units-{number:06d}", {"units": scored.units.numpy()})
             write_items(run, scored.table, part=number)
             evaluations += scored.evaluations
             progress.update(len(loaded))
@@ -156,6 +158,7 @@ def _answer(audit: Audit, run: Run) -> dict[str, Any]:
             "row. Give pictures (PNG, JPEG, WebP, GIF, BMP, TIFF)."
         )
     q = _fill_q_values(run, items["p_value"])
+    find_alike(run)
     counts = Counter(items["verdict"].to_pylist())
     flagged = counts["memorized"]
     sensitivity = audit.calibration.sensitivity()

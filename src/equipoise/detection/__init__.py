@@ -25,6 +25,7 @@ from equipoise.detection.draws import (
     score_draws,
 )
 from equipoise.detection.gap import NoiseGap
+from equipoise.detection.heatmap import Heat, has_places, measure_heat
 from equipoise.detection.look import Look
 from equipoise.detection.preset import PRESETS, Preset, build_preset
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
@@ -56,6 +57,7 @@ __all__ = [
     "Card",
     "ChosenCell",
     "Detector",
+    "Heat",
     "IntrinsicDimension",
     "Judgement",
     "KnownCopies",
@@ -82,9 +84,11 @@ __all__ = [
     "calibrate_scores",
     "choose_cell",
     "find_obstacle",
+    "has_places",
     "join_units",
     "judge",
     "load_calibration",
+    "measure_heat",
     "measure_sensitivity",
     "q_values",
     "score_draws",

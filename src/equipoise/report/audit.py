@@ -5,6 +5,7 @@ the items, not from the record, and add up to every item of the folder.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def build_audit(run: Run) -> dict[str, Any]:
         "rosters": build_rosters(ranked[len(exhibits.table) :]),
         "failures": build_failures(items),
         "other_files": list_other_files(record.results.get("other_files")),
+        "with_heat": any(exhibit.thumbnails.heat for exhibit in exhibits.flagged),
         "with_nearest": any(item.nearest is not None for item in items),
         "spec_rows": flatten(spec),
         "rule_rows": flatten(get_mapping(record.spec.get("picture_rule"))),
@@ -108,8 +110,9 @@ def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
     """Histogram of the scores against the calibration, and its numbers."""
     calibration = get_mapping(run.record.results.get("calibration"))
     threshold = get_number(calibration.get("threshold"))
+    known = load_calibration_scores(run)
     groups = [
-        Group("calibration", "muted", load_calibration_scores(run)),
+        Group("calibration", "muted", known),
         Group("audited", "cool", _list_scores(items)),
         Group("flagged", "warm", _list_scores([found for found in items if found.flagged])),
     ]
@@ -118,7 +121,30 @@ def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
         "threshold": threshold,
         "histogram": render_histogram(groups, threshold) if groups else "",
         "quantiles": list_quantiles(groups, threshold),
+        "scale": _build_scale(known, _list_scores(items)),
     }
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the score of one image is drawn against."""
+
+    floor: float
+    top: float
+    low: float
+    """From here to `high` lie 90 % of the calibration scores."""
+    high: float
+
+
+def _build_scale(
+    known: Float[np.ndarray, " sample"], scores: Float[np.ndarray, " item"]
+) -> Scale | None:
+    """Lay a scale over calibration and items; None where nothing was calibrated."""
+    if not len(known):
+        return None
+    floor, top = np.quantile(np.concatenate([known, scores]), [0.001, 0.999])
+    low, high = np.quantile(known, [0.05, 0.95])
+    return Scale(float(floor), float(top), float(low), float(high)) if top > floor else None
 
 
 def _list_scores(items: Sequence[Item]) -> Float[np.ndarray, " item"]:

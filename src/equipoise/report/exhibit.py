@@ -28,6 +28,8 @@ class Exhibit:
 
     item: Item
     thumbnails: Thumbnails
+    alike: str = ""
+    """Picture of the flagged item whose units are most alike; empty where it is not shown."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +61,42 @@ def build_exhibits(run: Run, ranked: Sequence[Item]) -> Exhibits:
     )
     opening = list_distinct(flagged)[:OPENING]
     shown = spread(flagged, SHOWN)
-    rows = {item.row for item in shown}
-    rest = [item for item in flagged if item.row not in rows][:REST]
+    rest = _leave_out(flagged, shown)[:REST]
     undecided, sample = spread(inconclusive, SHOWN), spread(quiet, STRIP)
     table = ranked[:ROWS]
     places = (opening, shown, rest, undecided, sample, table)
-    found = load_thumbnails(run, {item.row for place in places for item in place})
+    alike = _find_alike(shown, flagged)
+    rows = {item.row for place in places for item in place} | set(alike.values())
+    found = load_thumbnails(run, rows)
 
     def show(items: Sequence[Item]) -> list[Exhibit]:
         return [Exhibit(item, found[item.row]) for item in items]
 
+    def show_with_alike(items: Sequence[Item]) -> list[Exhibit]:
+        pictures = {row: found[other].sample for row, other in alike.items()}
+        return [Exhibit(i, found[i.row], pictures.get(i.row, "")) for i in items]
+
     num_pictured = count_affordable(show(table), TABLE_BUDGET)
     empty = Thumbnails()
     return Exhibits(
-        opening=show(opening), flagged=show(shown),
+        opening=show(opening), flagged=show_with_alike(shown),
         rest=show(rest[: count_affordable(show(rest), REST_BUDGET)]), num_flagged=len(flagged),
         inconclusive=show(undecided), num_inconclusive=len(inconclusive),
         quiet=show(sample), num_quiet=len(quiet),
         table=show(table[:num_pictured]) + [Exhibit(f, empty) for f in table[num_pictured:]],
         num_pictured=num_pictured,
     )  # fmt: skip
+
+
+def _leave_out(items: Sequence[Item], shown: Sequence[Item]) -> list[Item]:
+    rows = {item.row for item in shown}
+    return [item for item in items if item.row not in rows]
+
+
+def _find_alike(shown: Sequence[Item], flagged: Sequence[Item]) -> dict[int, int]:
+    """Find the row of the item that is named as most alike, for the rows of what is shown."""
+    rows = {item.source: item.row for item in reversed(flagged)}
+    return {item.row: rows[item.alike] for item in shown if item.alike in rows}
 
 
 def list_distinct(items: Sequence[Item]) -> list[Item]:

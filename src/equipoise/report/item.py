@@ -18,9 +18,10 @@ STATES: tuple[str, ...] = ("memorized", "inconclusive", "not_memorized", "unjudg
 """Unjudged: scored, but without a verdict this version knows."""
 NUMBERS = (
     "score", "score_low", "score_high", "p_value", "q_value", "ratio", "twin_score",
+    "likeness",
 )  # fmt: skip
 COUNTS = ("width", "height", "multiplicity", "group", "group_size")
-WORDS = ("verdict", "error", "format", "mode", "nearest", "label", "split", "kind")
+WORDS = ("verdict", "error", "format", "mode", "nearest", "label", "split", "kind", "alike")
 COLUMNS = tuple(dict.fromkeys((*ITEM_COLUMNS, *NUMBERS, *COUNTS, *WORDS)))
 
 
@@ -52,6 +53,10 @@ class Item:
     """Distance to the nearest training image over the mean of the next ones."""
     label: str | None
     """copy, grey or novel: what the ratio says."""
+    alike: str | None
+    """Source of the flagged item whose units are most alike."""
+    likeness: float | None
+    """Cosine of the two."""
     split: str | None
     kind: str | None
     """How the nearest training image was planted; among duplicates, how two are alike."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 from equipoise.report.item import read_parts
 from equipoise.runs import ITEM_COLUMNS, Run
 
-COLUMNS = ("thumbnail", "nearest_thumbnail")
+COLUMNS = ("thumbnail", "nearest_thumbnail", "heat")
 START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 """Signature of a PNG and the head of its first chunk; width and height follow."""
 MAX_SIDE = 128
@@ -25,15 +25,18 @@ MAX_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """The picture of an item and of its nearest training image, as data URIs; empty if none."""
+    """The pictures of an item, as data URIs; empty if none."""
 
     sample: str = ""
     nearest: str = ""
+    """Its nearest training image."""
+    heat: str = ""
+    """Where its score comes from."""
 
     @property
     def size(self) -> int:
         """Characters they take on the page."""
-        return len(self.sample) + len(self.nearest)
+        return len(self.sample) + len(self.nearest) + len(self.heat)
 
 
 def load_thumbnails(run: Run, rows: Iterable[int]) -> dict[int, Thumbnails]:
@@ -54,8 +57,8 @@ def load_thumbnails(run: Run, rows: Iterable[int]) -> dict[int, Thumbnails]:
             else [None] * len(inside)
             for name in COLUMNS
         ]
-        for row, sample, nearest in zip(inside, *columns, strict=True):
-            found[row] = Thumbnails(build_thumbnail(sample), build_thumbnail(nearest))
+        for row, *pictures in zip(inside, *columns, strict=True):
+            found[row] = Thumbnails(*map(build_thumbnail, pictures))
         first += len(table)
     return found
 
