@@ -44,7 +44,7 @@ class ScoredPart:
 
     table: pa.Table
     flagged: UInt8[Tensor, "case channel height width"]
-    units: Float[Tensor, "case unit"]
+    units: Float[Tensor, "located unit"]
     """The units that carry their scores; none where the detector's sites have no places."""
     evaluations: int
 

@@ -79,17 +79,21 @@ def check(run: Path, *, as_json: Json = False) -> None:
         raise RunError(f'"{run}" differs from its record in: {", ".join(wrong)}.')
 
 
-def report(run: Path, *, pdf: bool = False, as_json: Json = False) -> None:
+def report(
+    run: Path, *, against: Path | None = None, pdf: bool = False, as_json: Json = False
+) -> None:
     """Write the page of a finished run again, from its folder alone.
 
     Args:
         run: Run folder.
-        pdf: Print it to report.pdf too, by an installed Chromium.
+        against: Another run of the same kind: write a page of what is different instead.
+        pdf: Print it to a PDF too, by an installed Chromium.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.report import print_report, render_report
+    from equipoise.report import print_report, render_against, render_report
 
-    written = {"report": str(render_report(run))}
+    page = render_report(run) if against is None else render_against(run, against)
+    written = {"report": str(page)}
     if pdf:
-        written["pdf"] = str(print_report(Path(written["report"])))
+        written["pdf"] = str(print_report(page))
     emit(written, "\n".join(written.values()), as_json=as_json)

@@ -2,6 +2,6 @@
 
 from equipoise.report.gate import describe_gate, write_gate
 from equipoise.report.printing import print_report
-from equipoise.report.render import render_report
+from equipoise.report.render import render_against, render_report
 
-__all__ = ["describe_gate", "print_report", "render_report", "write_gate"]
+__all__ = ["describe_gate", "print_report", "render_against", "render_report", "write_gate"]

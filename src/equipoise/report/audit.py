@@ -121,7 +121,7 @@ def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
         "threshold": threshold,
         "histogram": render_histogram(groups, threshold) if groups else "",
         "quantiles": list_quantiles(groups, threshold),
-        "scale": _build_scale(known, _list_scores(items)),
+        "scale": build_scale(known, _list_scores(items)),
     }
 
 
@@ -136,7 +136,7 @@ class Scale:
     high: float
 
 
-def _build_scale(
+def build_scale(
     known: Float[np.ndarray, " sample"], scores: Float[np.ndarray, " item"]
 ) -> Scale | None:
     """Lay a scale over calibration and items; None where nothing was calibrated."""

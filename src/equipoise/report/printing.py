@@ -14,10 +14,10 @@ PATIENCE = 300  # seconds
 
 
 def print_report(page: Path) -> Path:
-    """Print `report.html` to `report.pdf` beside it.
+    """Print a page to a PDF beside it.
 
     Args:
-        page: A page that `render_report` wrote.
+        page: A page of a run.
 
     Returns:
         The path of the PDF.

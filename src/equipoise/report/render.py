@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from equipoise.errors import RunError
+from equipoise.report.against import build_against
 from equipoise.report.audit import build_audit
 from equipoise.report.bench import build_bench
 from equipoise.report.demo import build_demo
@@ -52,6 +53,19 @@ def render_report(path: Path) -> Path:
     template = _build_environment().get_template(f"{run.record.kind}.html.j2")
     page = path / "report.html"
     write_atomic(page, template.render(build(run)).encode())
+    return page
+
+
+def render_against(path: Path, other: Path) -> Path:
+    """Write `path/against.html`: the run in `path` held against another one of its kind.
+
+    Raises:
+        RunError: when one is no run, is damaged, or the two are of different kinds.
+    """
+    template = _build_environment().get_template("against.html.j2")
+    page = path / "against.html"
+    content = template.render(build_against(load_run(path), load_run(other)))
+    write_atomic(page, content.encode())
     return page
 
 
