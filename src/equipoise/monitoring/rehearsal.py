@@ -36,11 +36,11 @@ from equipoise.zoo.training import denoising_loss, start_training, train
 
 CHECKS = 50
 OUTPUTS = 500
-NUM_ONCE = 85
+NUM_ONCE = 45
 """Watched training images that are not planted."""
 FDR = 0.01
 """Expected share of false names: of fifteen names a single false one would be many."""
-NUM_ICR = 300
+NUM_ICR = 200
 """Training images that the ICR is measured on."""
 ICR_SITES = {True: "transformer_blocks.2:out", False: "up_blocks.0.resnets.0.conv2:in"}
 """Sites of few units, in a DiT and in a U-Net: the ICR needs twice as many images."""
