@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from equipoise.auditing.job import Audit, run_audit
-from equipoise.auditing.pile import FolderPile
+from equipoise.auditing.pile import PicturePile
 from equipoise.auditing.subject import Subject, build_sampler, open_subject
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
@@ -223,7 +223,8 @@ def audit(
 
     Args:
         model: The model.
-        images: Folder (with all its folders), list of paths (.txt), or one picture.
+        images: Folder (with all its folders), list of paths (.txt), pattern, picture, Parquet
+            file, tar of pictures, or the URL of one of these.
         detector: Detector calibrated on this model.
         out: Run folder.
         training: Training images: flagged items are shown beside the nearest.
@@ -243,9 +244,9 @@ def audit(
         name=type(model).__name__,
         calibration=detector.calibration,
         calibration_name="given",
-        pile=FolderPile(Path(images), model.image_shape),
-        training=None if training is None else Path(training),
-        held_out=None if held_out is None else Path(held_out),
+        pile=PicturePile(images, model.image_shape),
+        training=training,
+        held_out=held_out,
     )
     run = run_audit(asked, Path(out))
     render_report(run.path)

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 
 from equipoise.auditing.item import NOT_FINITE, SCHEMA, fill_column, score_part
-from equipoise.auditing.pile import FolderPile, Loaded
+from equipoise.auditing.pile import Loaded, PicturePile
 from equipoise.denoisers import wrap
 from equipoise.detection import build_default, calibrate_scores, judge
 from equipoise.images import as_unit, content_ids
 
 
 def load_some(folder, count):
-    pile = FolderPile(folder, (1, 8, 8))
+    pile = PicturePile(folder, (1, 8, 8))
     return next(iter(pile.read([0])))[1][:count]
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from equipoise.auditing import prevalence
 from equipoise.auditing.job import Audit, run_audit
-from equipoise.auditing.pile import FolderPile, GeneratedPile, count_parts
+from equipoise.auditing.pile import GeneratedPile, PicturePile, count_parts
 from equipoise.auditing.subject import Subject
 from equipoise.errors import BadInputError, CalibrationError, RunError
 from equipoise.runs import check_run, lock_run
@@ -31,14 +31,14 @@ def _few_simulated_audits(monkeypatch):
 def audit(model, calibration, folder):
     return Audit(
         model=model, name="test", calibration=calibration, calibration_name="test",
-        pile=FolderPile(folder, model.sample_shape),
+        pile=PicturePile(folder, model.sample_shape),
     )  # fmt: skip
 
 
 def test_every_item_is_a_row_and_the_counts_add_up(audit, folder, tmp_path):
     (folder / "0" / "broken.png").write_text("no picture")
     (folder / "0" / "caption.txt").write_text("a caption")
-    audit = dataclasses.replace(audit, pile=FolderPile(folder, (1, 8, 8)))
+    audit = dataclasses.replace(audit, pile=PicturePile(folder, (1, 8, 8)))
     run = run_audit(audit, tmp_path / "run")
     rows = run.read_items().to_pylist()
     assert list(rows[0])[: len(STABLE)] == STABLE
@@ -89,7 +89,7 @@ def test_q_values_are_those_of_all_items_together(audit, tmp_path):
 def test_a_stopped_audit_goes_on_and_ends_with_the_same_rows(audit, tmp_path):
     whole = run_audit(audit, tmp_path / "whole").read_items()
 
-    class Stopping(FolderPile):
+    class Stopping(PicturePile):
         def read(self, parts):
             for number, loaded in super().read(parts):
                 yield number, loaded
@@ -121,7 +121,7 @@ def test_another_spec_is_refused_and_named(audit, tmp_path, folder, change, mode
         asked, named = dataclasses.replace(audit, training=folder), "training"
     else:
         (folder / "0" / "0000.png").unlink()
-        asked, named = dataclasses.replace(audit, pile=FolderPile(folder, (1, 8, 8))), "listing"
+        asked, named = dataclasses.replace(audit, pile=PicturePile(folder, (1, 8, 8))), "listing"
     with pytest.raises(RunError, match=named):
         run_audit(asked, tmp_path / "run")
 
@@ -137,7 +137,7 @@ def test_nothing_readable_is_bad_input(audit, tmp_path):
     root.mkdir()
     (root / "a.png").write_text("no picture")
     with pytest.raises(BadInputError, match="Not one of the 1 items"):
-        run_audit(dataclasses.replace(audit, pile=FolderPile(root, (1, 8, 8))), tmp_path / "run")
+        run_audit(dataclasses.replace(audit, pile=PicturePile(root, (1, 8, 8))), tmp_path / "run")
 
 
 def test_a_second_writer_is_refused(audit, tmp_path):
@@ -221,7 +221,7 @@ def test_an_audit_killed_again_and_again_ends_with_the_rows_of_an_unbroken_one(
         model = conftest.model.__wrapped__()
         audit = Audit(model=model, name="test",
                       calibration=load_calibration(Path(sys.argv[2])), calibration_name="test",
-                      pile=pile.FolderPile(Path(sys.argv[3]), model.sample_shape))
+                      pile=pile.PicturePile(Path(sys.argv[3]), model.sample_shape))
         print("ready", flush=True)
         run_audit(audit, Path(sys.argv[4]))
         """)

@@ -2,11 +2,10 @@ import dataclasses
 
 import pytest
 import torch
-from PIL import Image
 
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.nearest import stream_training
-from equipoise.auditing.pile import FolderPile
+from equipoise.auditing.pile import PicturePile
 from equipoise.errors import BadInputError
 from equipoise.images import read_picture
 from equipoise.labels import NearestSearch, label_by_nearest
@@ -34,7 +33,7 @@ def read_training(root):
 def test_columns_are_those_of_the_slow_twin(model, calibration, folder, training, tmp_path):
     audit = Audit(
         model=model, name="test", calibration=calibration, calibration_name="test",
-        pile=FolderPile(folder, (1, 8, 8)), training=training,
+        pile=PicturePile(folder, (1, 8, 8)), training=training,
     )  # fmt: skip
     run = run_audit(audit, tmp_path / "run")
     rows = [row for row in run.read_items().to_pylist() if row["verdict"] == "memorized"]
@@ -60,23 +59,23 @@ def test_too_few_training_images_are_refused_and_more_can_be_given(
         path.unlink()
     audit = Audit(
         model=model, name="test", calibration=calibration, calibration_name="test",
-        pile=FolderPile(folder, (1, 8, 8)), training=training,
+        pile=PicturePile(folder, (1, 8, 8)), training=training,
     )  # fmt: skip
     with pytest.raises(BadInputError, match="more than 50"):
         run_audit(audit, tmp_path / "run")
     for index, picture in enumerate(draw_pictures(60, seed=3, contrast=100)):
         save_picture(training / f"more{index}.png", picture)
-    again = dataclasses.replace(audit, pile=FolderPile(folder, (1, 8, 8)))
+    again = dataclasses.replace(audit, pile=PicturePile(folder, (1, 8, 8)))
     assert run_audit(again, tmp_path / "run").record.status == "finished"
 
 
-def test_entries_come_back_in_the_order_they_were_shown(training):
+def test_rows_come_back_in_the_order_they_were_shown(training):
     search = NearestSearch(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
-    seen = stream_training(FolderPile(training, (1, 8, 8)), search)
+    pile = PicturePile(training, (1, 8, 8))
+    seen = stream_training(pile, search)
     names, pictures = read_training(training)
-    assert [entry.source for entry in seen] == [path.name for path in names]
-    nearest = seen[int(search.finish().nearest[0])]
+    entries = list(pile.store.read(0, len(pile)))
+    assert [entries[row].source for row in seen] == [path.name for path in names]
     distance = pictures.double().flatten(1).norm(dim=1)
-    assert nearest.source == names[int(distance.argmin())].name
-    with Image.open(training / nearest.source) as image:
-        assert image.size == (8, 8)
+    nearest = entries[seen[int(search.finish().nearest[0])]].source
+    assert nearest == names[int(distance.argmin())].name

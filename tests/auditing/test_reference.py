@@ -5,7 +5,7 @@ from PIL import Image
 
 from equipoise.auditing import reference
 from equipoise.auditing.parts import build_audit
-from equipoise.auditing.pile import FolderPile, GeneratedPile
+from equipoise.auditing.pile import GeneratedPile, PicturePile
 from equipoise.auditing.reference import calibrate_model
 from equipoise.auditing.subject import open_subject
 from equipoise.detection import load_calibration
@@ -96,7 +96,7 @@ def test_an_audit_is_built_of_names_and_paths(tmp_path):
     built = build_audit(f"zoo:{NAME}", images=folder, generate=None)
     assert built.name == "zoo:edm-fashion"
     assert built.calibration_name == "shipped with the model"
-    assert isinstance(built.pile, FolderPile)
+    assert isinstance(built.pile, PicturePile)
     assert np.array_equal(built.pile.sources, [f"{i:05d}.png" for i in range(3)])
     fresh = build_audit(NAME, images=None, generate=12, seed=4)
     assert isinstance(fresh.pile, GeneratedPile)

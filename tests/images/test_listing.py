@@ -38,7 +38,7 @@ def test_pictures_are_listed_by_the_bytes_of_their_paths_and_the_rest_is_counted
     found = list_pictures(tmp_path)
     assert sources(found) == sorted(names, key=str.encode)
     assert errors(found) == {}
-    assert all(entry.path == tmp_path / entry.source for entry in found.entries)
+    assert all(entry.content == tmp_path / entry.source for entry in found.entries)
     assert found.other_files == {"": 2, ".db": 1, ".json": 1, ".ps": 1, ".txt": 2}
 
 
@@ -71,7 +71,7 @@ def test_bytes_that_are_no_text_are_shown_and_the_file_is_found(tmp_path):
     found = list_pictures(tmp_path)
     # As bytes, c3 (é in UTF-8) comes before e9.
     assert sources(found) == ["café.png", "caf\\xe9.png"]
-    assert all(entry.path.exists() for entry in found.entries)
+    assert all(entry.content.exists() for entry in found.entries)
     for entry in found.entries:
         entry.source.encode()
     os.rename(raw, raw[:-4] + b".\xe9\xe9")
@@ -264,7 +264,7 @@ def test_a_list_names_files_relative_to_its_folder(tmp_path):
     assert sorted(entry.source for entry in good) == sorted(
         ["a.png", "a.png", "../b.dat", absolute, "odd\u2028name"]
     )
-    assert all(entry.path.is_file() for entry in good)
+    assert all(entry.content.is_file() for entry in good)
     wrong = errors(found)
     assert wrong["missing.png"] == "cannot be found: No such file or directory"
     assert wrong["."].startswith("a folder")
@@ -313,5 +313,5 @@ def test_any_name_is_listed_once(tmp_path_factory, raw):
         pass
     (entry,) = list_pictures(folder).entries
     assert entry.source.encode().decode() == entry.source
-    assert entry.path.read_bytes() == b""
-    assert listing.show_path(entry.path.name) == entry.source
+    assert entry.content.read_bytes() == b""
+    assert listing.show_path(entry.content.name) == entry.source

@@ -710,7 +710,7 @@ def test_of_anybodys_folder_the_good_pictures_are_read_and_the_others_told(tmp_p
     for entry in list_pictures(tmp_path / "root").entries:
         try:
             if entry.error is None:
-                assert read_picture(entry.path, (3, 8, 8)).pixels.shape == (3, 8, 8)
+                assert read_picture(entry.content, (3, 8, 8)).pixels.shape == (3, 8, 8)
                 read.append(entry.source)
             else:
                 failed[entry.source] = entry.error

@@ -17,9 +17,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from equipoise.auditing.pile import FolderPile, Loaded, count_parts
+from equipoise.auditing.pile import Loaded, PicturePile, count_parts
 from equipoise.detection import Stopwatch
 from equipoise.errors import BadInputError
+from equipoise.images import show_path
 from equipoise.labels import KINDS, Duplicates, find_duplicates
 from equipoise.runs import ITEM_SCHEMA, Run, finish_run, start_run, write_items
 
@@ -38,11 +39,11 @@ SCHEMA = pa.schema(
 )
 
 
-def find_training_duplicates(training: Path, out: Path, *, size: int = SIZE) -> Run:
+def find_training_duplicates(training: str | Path, out: Path, *, size: int = SIZE) -> Run:
     """Find the duplicates among training images and write them as a run folder.
 
     Args:
-        training: Folder (with all its folders), list of paths (.txt), or one picture.
+        training: Folder, list, file, pattern or URL, see `open_store`.
         out: Run folder to write.
         size: Height and width at which the pictures are read, in px.
 
@@ -51,8 +52,8 @@ def find_training_duplicates(training: Path, out: Path, *, size: int = SIZE) -> 
         RunError: when `out` holds a run already.
     """
     watch = Stopwatch()
-    pile = FolderPile(training, (3, size, size))
-    spec = {"training": str(training), "size": size} | pile.describe()
+    pile = PicturePile(training, (3, size, size))
+    spec = {"training": show_path(training), "size": size} | pile.describe()
     run = start_run(out, kind="duplicates", spec=spec, provenance={})
     loaded = _read(pile)
     reading = watch.seconds
@@ -84,9 +85,9 @@ class _Images:
         return cls(torch.stack(pixels), sources)
 
 
-def _read(pile: FolderPile) -> list[Loaded]:
+def _read(pile: PicturePile) -> list[Loaded]:
     items = []
-    with tqdm(total=len(pile.sources), desc="reading", unit="image", leave=False) as progress:
+    with tqdm(total=len(pile), desc="reading", unit="image", leave=False) as progress:
         for _, loaded in pile.read(range(count_parts(pile))):
             items += loaded
             progress.update(len(loaded))

@@ -23,7 +23,7 @@ from equipoise.auditing.alike import find_alike
 from equipoise.auditing.item import fill_column, score_part
 from equipoise.auditing.nearest import find_nearest
 from equipoise.auditing.permutation import compare_sets
-from equipoise.auditing.pile import FolderPile, Pile, count_parts
+from equipoise.auditing.pile import PicturePile, Pile, count_parts
 from equipoise.auditing.prevalence import (
     estimate_copy_rate,
     expect_false_flags,
@@ -32,7 +32,7 @@ from equipoise.auditing.prevalence import (
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Calibration, Stopwatch, q_values
 from equipoise.errors import BadInputError
-from equipoise.images import list_pictures, show_path
+from equipoise.images import open_store, show_path
 from equipoise.runs import (
     Run,
     finish_run,
@@ -59,9 +59,9 @@ class Audit:
     calibration_name: str
     """Where the calibration comes from, for the record."""
     pile: Pile
-    training: Path | None = None
+    training: str | Path | None = None
     """Training pictures: flagged items are shown beside the nearest."""
-    held_out: Path | None = None
+    held_out: str | Path | None = None
     """Pictures the model never saw: with `training`, the whole model is tested."""
 
     def describe(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _check(audit: Audit) -> None:
         )
     for folder in (audit.training, audit.held_out):
         if folder is not None:
-            list_pictures(folder)
+            open_store(folder)
     audit.calibration.check_model(audit.model)
 
 
@@ -134,8 +134,7 @@ def _score_missing(audit: Audit, run: Run) -> int:
     numbers = range(count_parts(audit.pile))
     missing = [number for number in numbers if f"part-{number:06d}.parquet" not in done]
     evaluations = 0
-    total = len(audit.pile.sources)
-    with tqdm(total=total, desc="audit", unit="image") as progress:
+    with tqdm(total=len(audit.pile), desc="audit", unit="image") as progress:
         for number, loaded in audit.pile.read(missing):
             scored = score_part(audit.model, audit.calibration, loaded)
             # Before the rows: a part on the disk then always has its pictures and units.
@@ -214,23 +213,24 @@ def _fill_q_values(run: Run, p_values: pa.ChunkedArray) -> np.ndarray:
     return q[known]
 
 
-def _compare_with_training(audit: Audit, run: Run, training: Path) -> dict[str, Any]:
+def _compare_with_training(audit: Audit, run: Run, training: str | Path) -> dict[str, Any]:
     """Find the nearest training image of the flagged items; test the model where asked."""
     shape = audit.model.image_shape
-    pile = FolderPile(training, shape)
+    pile = PicturePile(training, shape)
     results: dict[str, Any] = {"training": find_nearest(run, pile)}
     if audit.held_out is not None:
-        sides = [_draw_pictures(side) for side in (pile, FolderPile(audit.held_out, shape))]
+        sides = [_draw_pictures(side) for side in (pile, PicturePile(audit.held_out, shape))]
         results["permutation"] = compare_sets(
             audit.model, audit.calibration.detector, training=sides[0], held_out=sides[1]
         )
     return results
 
 
-def _draw_pictures(pile: FolderPile) -> UInt8[Tensor, "case channel height width"]:
+def _draw_pictures(pile: PicturePile) -> UInt8[Tensor, "case channel height width"]:
     """Read at most 1,000 pictures, drawn by a fixed seed."""
-    order = np.random.default_rng(0).permutation(len(pile.sources))
-    pictures = pile.read_chosen(order[:MAX_COMPARED].tolist())
+    order = np.random.default_rng(0).permutation(len(pile))[:MAX_COMPARED].tolist()
+    found = pile.load(order)
+    pictures = [pixels for row in order if (pixels := found[row].pixels) is not None]
     if not pictures:
         raise BadInputError(
             f'"{pile.images}" holds no picture that can be read; give a folder of pictures.'
@@ -239,13 +239,13 @@ def _draw_pictures(pile: FolderPile) -> UInt8[Tensor, "case channel height width
 
 
 def _count_others(pile: Pile) -> dict[str, int]:
-    return pile.listing.other_files if isinstance(pile, FolderPile) else {}
+    return pile.store.other_files if isinstance(pile, PicturePile) else {}
 
 
 def _list_warnings(audit: Audit) -> Iterator[str]:
     """Say where the promised rate does not speak of what is audited."""
     null = audit.calibration.null
-    generated = not isinstance(audit.pile, FolderPile)
+    generated = not isinstance(audit.pile, PicturePile)
     if generated and null == "held-out real":
         yield (
             "The calibration was fitted on held-out real images, but outputs of the model are "

@@ -8,13 +8,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from equipoise.auditing.item import fill_column
-from equipoise.auditing.pile import FolderPile, count_parts, load_entry
-from equipoise.images import Entry, content_ids
+from equipoise.auditing.pile import PicturePile, count_parts
+from equipoise.images import content_ids
 from equipoise.labels import NearestLabels, NearestSearch
 from equipoise.runs import Run, locate_part, read_part, write_items
 
 
-def find_nearest(run: Run, training: FolderPile) -> dict[str, Any]:
+def find_nearest(run: Run, training: PicturePile) -> dict[str, Any]:
     """Fill the columns of the nearest training image for the flagged items of all parts.
 
     Returns:
@@ -28,7 +28,7 @@ def find_nearest(run: Run, training: FolderPile) -> dict[str, Any]:
     search = NearestSearch(torch.cat(flagged))
     seen = stream_training(training, search)
     found = search.finish()
-    rows = _describe(found, seen, training.shape)
+    rows = _describe(found, seen, training)
     start = 0
     for part in parts:
         stop = start + len(flagged[part])
@@ -36,7 +36,7 @@ def find_nearest(run: Run, training: FolderPile) -> dict[str, Any]:
         start = stop
     return {
         "images": len(seen),
-        "failed": len(training.sources) - len(seen),
+        "failed": len(training) - len(seen),
         "labels": {name: found.names().count(name) for name in ("copy", "grey", "novel")},
     }
 
@@ -45,36 +45,36 @@ def _read_flagged(run: Run, part: int) -> UInt8[Tensor, "case channel height wid
     return torch.from_numpy(run.read_tensors(f"flagged-{part:06d}")["pixels"])
 
 
-def stream_training(training: FolderPile, search: NearestSearch) -> list[Entry]:
-    """Show every training picture to the search; return their entries in that order."""
-    entries = iter(training.listing.entries)
-    seen = []
-    with tqdm(total=len(training.sources), desc="training images", unit="image") as progress:
+def stream_training(training: PicturePile, search: NearestSearch) -> list[int]:
+    """Show every training picture to the search; return their rows in that order."""
+    seen: list[int] = []
+    row = 0
+    with tqdm(total=len(training), desc="training images", unit="image") as progress:
         for _, loaded in training.read(range(count_parts(training))):
-            pairs = [(next(entries), item.pixels) for item in loaded]
-            readable = [(entry, pixels) for entry, pixels in pairs if pixels is not None]
+            readable = [(row + k, i.pixels) for k, i in enumerate(loaded) if i.pixels is not None]
             if readable:
                 pictures = torch.stack([pixels for _, pixels in readable])
                 search.add(pictures, content_ids(pictures))
-            seen += [entry for entry, _ in readable]
+            seen += [place for place, _ in readable]
+            row += len(loaded)
             progress.update(len(loaded))
     return seen
 
 
 def _describe(
-    found: NearestLabels, seen: list[Entry], shape: tuple[int, ...]
+    found: NearestLabels, seen: list[int], training: PicturePile
 ) -> list[dict[str, Any]]:
     """Describe the nearest image of each flagged item, with its thumbnail read again."""
-    entries = [seen[place] for place in found.nearest.tolist()]
-    thumbnails = {e.source: load_entry(e, shape).thumbnail for e in entries}
+    rows = [seen[place] for place in found.nearest.tolist()]
+    images = training.load(rows)
     return [
         {
-            "nearest": entry.source,
+            "nearest": images[row].source,
             "ratio": ratio,
             "label": label,
-            "nearest_thumbnail": thumbnails[entry.source],
+            "nearest_thumbnail": images[row].thumbnail,
         }
-        for entry, ratio, label in zip(entries, found.ratio.tolist(), found.names(), strict=True)
+        for row, ratio, label in zip(rows, found.ratio.tolist(), found.names(), strict=True)
     ]
 
 

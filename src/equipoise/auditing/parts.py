@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from equipoise.auditing.job import Audit
-from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile
+from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile
 from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
 from equipoise.detection import load_calibration
@@ -15,12 +15,12 @@ SHIPPED = "shipped with the model"
 def build_audit(
     name: str,
     *,
-    images: Path | None,
+    images: str | Path | None,
     generate: int | None,
     prompts: Path | None = None,
     calibration: Path | None = None,
-    training: Path | None = None,
-    held_out: Path | None = None,
+    training: str | Path | None = None,
+    held_out: str | Path | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> Audit:
@@ -28,7 +28,7 @@ def build_audit(
 
     Args:
         name: The model, see `open_subject`.
-        images: Folder, list or picture to audit.
+        images: What to audit, see `open_store`.
         generate: Fresh outputs of the model to audit instead.
         prompts: File with what they are asked for, see `read_prompts`.
         calibration: Calibration file; default the shipped one.
@@ -44,7 +44,7 @@ def build_audit(
     """
     if (images is None) == (generate is None):
         raise BadInputError(
-            "Give either IMAGES, a folder, list or picture to audit, or --generate N, fresh "
+            "Give either IMAGES, a folder, file, pattern or URL to audit, or --generate N, fresh "
             "outputs of the model."
         )
     asked = read_asked(prompts, generate)
@@ -57,7 +57,7 @@ def build_audit(
         )
     pile: Pile
     if images is not None:
-        pile = FolderPile(images, subject.denoiser.image_shape)
+        pile = PicturePile(images, subject.denoiser.image_shape)
     else:
         pile = GeneratedPile(
             subject, count=generate or 0, seed=seed, stream="audit", prompts=asked

@@ -1,4 +1,4 @@
-"""Piles of pictures: a folder that is read, or fresh outputs of a model; both part by part.
+"""Piles of pictures: those that are read, or fresh outputs of a model; both part by part.
 
 A part is what an audit scores, writes and can lose at once. Reading runs ahead by one part, in
 threads, while the model scores; so two parts are in memory whatever the size of the pile.
@@ -6,10 +6,12 @@ threads, while the model scores; so two parts are in memory whatever the size of
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,9 +25,8 @@ from equipoise.errors import UnreadablePictureError
 from equipoise.images import (
     RULE,
     Entry,
-    Listing,
     content_id,
-    list_pictures,
+    open_store,
     quantize,
     read_picture,
     show_path,
@@ -33,6 +34,7 @@ from equipoise.images import (
 
 PART = 256
 THREADS = 2
+HELD = 2**26  # encoded bytes that wait to be decoded
 THUMBNAIL = 64  # px
 
 
@@ -59,12 +61,9 @@ class Loaded:
 
 @runtime_checkable
 class Pile(Protocol):
-    """Many pictures, told by their sources."""
+    """Many pictures, in the order of the parts."""
 
-    @property
-    def sources(self) -> Sequence[str]:
-        """One name an item, in the order of the parts."""
-        ...
+    def __len__(self) -> int: ...
 
     def describe(self) -> dict[str, Any]:
         """Say for the record what the pile is, so that another one is told apart."""
@@ -75,42 +74,58 @@ class Pile(Protocol):
         ...
 
 
-class FolderPile:
-    """The pictures of a folder, a list or a single file."""
+class PicturePile:
+    """The pictures of a folder, a list, a file, tables, tars or a URL."""
 
-    def __init__(self, images: Path, shape: tuple[int, ...]) -> None:
+    def __init__(self, images: str | Path, shape: tuple[int, ...]) -> None:
         self.images = images
         self.shape = shape
-        self.listing = list_pictures(images)
-        self.sources = [entry.source for entry in self.listing.entries]
+        self.store = open_store(images)
+
+    def __len__(self) -> int:
+        return len(self.store)
 
     def describe(self) -> dict[str, Any]:
-        """Name the folder, hash what it lists, and state the rule of reading."""
+        """Name the pile, hash what it lists, and state the rule of reading."""
         return {
             "images": show_path(self.images),
-            "listing": hash_listing(self.listing),
-            "items": len(self.sources),
+            "listing": self.store.hash(),
+            "items": len(self),
             "picture_rule": dict(RULE),
         }
 
     def read(self, parts: Sequence[int]) -> Iterator[tuple[int, list[Loaded]]]:
-        """Decode in threads, one part ahead."""
-        entries = self.listing.entries
-        with _open_pool() as pool:
-            ahead: list[tuple[int, list[Future[Loaded]]]] = []
-            for part in parts:
-                chosen = entries[part * PART : (part + 1) * PART]
-                ahead.append((part, [pool.submit(load_entry, e, self.shape) for e in chosen]))
-                if len(ahead) > 1:
-                    yield _collect(*ahead.pop(0))
-            for part, futures in ahead:
-                yield _collect(part, futures)
+        """Decode in threads, about one part ahead."""
+        rows = [(part * PART, min((part + 1) * PART, len(self))) for part in parts]
+        entries = chain.from_iterable(self.store.read(*span) for span in _join(rows))
+        with closing(self._load_ahead(entries)) as loaded:
+            for part, (start, stop) in zip(parts, rows, strict=True):
+                yield part, list(islice(loaded, stop - start))
 
-    def read_chosen(self, rows: Sequence[int]) -> list[UInt8[Tensor, "channel height width"]]:
-        """Read single items; those that cannot be read are left out."""
-        entries = self.listing.entries
-        loaded = (load_entry(entries[row], self.shape) for row in rows)
-        return [item.pixels for item in loaded if item.pixels is not None]
+    def load(self, rows: Iterable[int]) -> dict[int, Loaded]:
+        """Read single items, each once."""
+        spans = _join([(row, row + 1) for row in sorted(set(rows))])
+        found: dict[int, Loaded] = {}
+        for start, stop in spans:
+            for row, entry in enumerate(self.store.read(start, stop), start):
+                found[row] = load_entry(entry, self.shape)
+        return found
+
+    def _load_ahead(self, entries: Iterable[Entry]) -> Generator[Loaded]:
+        """Decode in threads while somebody else computes; of encoded bytes few are held."""
+        waiting: deque[tuple[Future[Loaded], int]] = deque()
+        held = 0
+        with _open_pool() as pool:
+            for entry in entries:
+                size = len(entry.content) if isinstance(entry.content, bytes) else 0
+                waiting.append((pool.submit(load_entry, entry, self.shape), size))
+                held += size
+                while len(waiting) > PART or held > HELD:
+                    future, size = waiting.popleft()
+                    held -= size
+                    yield future.result()
+            for future, _ in waiting:
+                yield future.result()
 
 
 class GeneratedPile:
@@ -136,6 +151,9 @@ class GeneratedPile:
         if prompts:
             pairs = zip(self.sources, self.prompts, strict=True)
             self.sources = [f"{source} {prompt}" for source, prompt in pairs]
+
+    def __len__(self) -> int:
+        return len(self.sources)
 
     def describe(self) -> dict[str, Any]:
         """Say how many were sampled, and how."""
@@ -168,7 +186,7 @@ class GeneratedPile:
 
 def count_parts(pile: Pile) -> int:
     """Count the parts of a pile; the last one may be smaller."""
-    return -(-len(pile.sources) // PART)
+    return -(-len(pile) // PART)
 
 
 def load_entry(entry: Entry, shape: tuple[int, ...]) -> Loaded:
@@ -176,7 +194,7 @@ def load_entry(entry: Entry, shape: tuple[int, ...]) -> Loaded:
     if entry.error is not None:
         return Loaded(entry.source, None, entry.error, None)
     try:
-        picture = read_picture(entry.path, shape)
+        picture = read_picture(entry.content, shape)
     except UnreadablePictureError as error:
         return Loaded(entry.source, None, error.reason, None)
     return Loaded(
@@ -195,29 +213,19 @@ def encode_thumbnail(picture: UInt8[Tensor, "channel height width"]) -> bytes:
     return buffer.getvalue()
 
 
-def hash_listing(listing: Listing) -> str:
-    """Hash sources, sizes and known errors: a folder that changed is another pile."""
-    digest = hashlib.blake2b(digest_size=16)
-    for entry in listing.entries:
-        known = entry.error if entry.error is not None else _measure_size(entry.path)
-        digest.update(f"{len(entry.source)}|{entry.source}|{known}\n".encode())
-    return digest.hexdigest()
-
-
 def hash_lines(lines: Sequence[str]) -> str:
     """Hash lines of text: other prompts are another pile."""
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
-def _measure_size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1  # gone meanwhile: reading it will say so
-
-
-def _collect(part: int, futures: list[Future[Loaded]]) -> tuple[int, list[Loaded]]:
-    return part, [future.result() for future in futures]
+def _join(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Put spans that follow each other together: a table is then read in one go."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in spans:
+        if joined and joined[-1][1] == start:
+            start = joined.pop()[0]
+        joined.append((start, stop))
+    return joined
 
 
 @contextmanager

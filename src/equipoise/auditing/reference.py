@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from equipoise.auditing.nearest import stream_training
-from equipoise.auditing.pile import FolderPile, GeneratedPile, Pile, count_parts
+from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile, count_parts
 from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
 from equipoise.denoisers import Denoiser
@@ -47,8 +47,8 @@ def calibrate_model(
     *,
     generate: int | None = None,
     prompts: Path | None = None,
-    reference: Path | None = None,
-    training: Path | None = None,
+    reference: str | Path | None = None,
+    training: str | Path | None = None,
     fpr: float,
     seed: int,
     device: str = "cpu",
@@ -80,7 +80,7 @@ def calibrate_model(
     pile: Pile
     if reference is not None:
         null: Null = "held-out real"
-        pile = FolderPile(reference, denoiser.image_shape)
+        pile = PicturePile(reference, denoiser.image_shape)
     else:
         null = "own outputs" if training is None else "generated and novel"
         pile = GeneratedPile(
@@ -129,11 +129,11 @@ def _read_all(
 
 
 def _keep_novel(
-    pictures: UInt8[Tensor, "case channel height width"], training: Path
+    pictures: UInt8[Tensor, "case channel height width"], training: str | Path
 ) -> tuple[UInt8[Tensor, "novel channel height width"], dict[str, int]]:
     """Leave out copies and the grey zone."""
     search = NearestSearch(pictures)
-    stream_training(FolderPile(training, tuple(pictures.shape[1:])), search)
+    stream_training(PicturePile(training, tuple(pictures.shape[1:])), search)
     labels = search.finish().names()
     counts = Counter(labels)
     novel = torch.tensor([label == "novel" for label in labels])

@@ -16,14 +16,14 @@ EXCEEDED = 3
 
 
 def audit(
-    images: Path | None = None,
+    images: str | None = None,
     *,
     model: Model = "zoo:edm-fashion",
     generate: Count | None = None,
     prompts: Path | None = None,
     calibration: Path | None = None,
-    training: Path | None = None,
-    held_out: Path | None = None,
+    training: str | None = None,
+    held_out: str | None = None,
     fail_above: Share | None = None,
     out: Path | None = None,
     seed: int = 0,
@@ -36,7 +36,8 @@ def audit(
     read is a row with its reason and does not end the audit.
 
     Args:
-        images: Folder (with all its folders), list of paths (.txt), or one picture.
+        images: Folder (with all its folders), list of paths (.txt), pattern, picture, Parquet
+            file, tar of pictures, or the URL of one of these.
         generate: Audit this many fresh outputs of the model instead.
         prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         calibration: Calibration file; default the one shipped with the model.

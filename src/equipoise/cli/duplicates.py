@@ -10,13 +10,14 @@ SHOWN = 10
 SHOWN_SOURCES = 3
 
 
-def duplicates(training: Path, *, out: Path | None = None, as_json: Json = False) -> None:
+def duplicates(training: str, *, out: Path | None = None, as_json: Json = False) -> None:
     """Find exact, mirrored and near duplicates among training images, before training.
 
     What is repeated is memorized first. A file that cannot be read is a row with its reason.
 
     Args:
-        training: Folder (with all its folders), list of paths (.txt), or one picture.
+        training: Folder (with all its folders), list of paths (.txt), pattern, picture, Parquet
+            file, tar of pictures, or the URL of one of these.
         out: Run folder to write; default runs/duplicates-TIME.
         as_json: Print one JSON document on standard output and nothing else.
     """

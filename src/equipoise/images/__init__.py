@@ -13,6 +13,7 @@ from equipoise.images.domain import (
 from equipoise.images.identity import as_unit, content_id, content_ids, quantize
 from equipoise.images.listing import SUFFIXES, Entry, Listing, list_pictures, show_path
 from equipoise.images.reading import FORMATS, RULE, Picture, read_picture
+from equipoise.images.store import Store, open_store
 
 __all__ = [
     "DOMAIN_FEATURES",
@@ -23,6 +24,7 @@ __all__ = [
     "Entry",
     "Listing",
     "Picture",
+    "Store",
     "as_unit",
     "content_id",
     "content_ids",
@@ -30,6 +32,7 @@ __all__ = [
     "jpeg_size",
     "list_pictures",
     "measure_domain",
+    "open_store",
     "pixel_mean",
     "pixel_variance",
     "quantize",

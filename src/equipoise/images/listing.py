@@ -8,20 +8,29 @@ which would block or never end when opened. All other files (captions, thumbnail
 are counted by suffix. Links to folders are never followed: inside the root their files are
 listed at their own place, outside they are not the user's to audit.
 
-Items come in the order of the bytes of their paths, on every file system. Decoding the pictures
-is in `reading`.
+Items come in the order of the bytes of their paths, on every file system. Files that hold many
+pictures (`SHARD_SUFFIXES`) are listed by `list_shards` in the same way; what is in them, and what
+is behind a URL, is told by `store`. Decoding the pictures is in `reading`.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from glob import iglob
 from pathlib import Path
 
 from equipoise.errors import BadInputError
+from equipoise.images.remote import RemoteFile, find_remote, is_url
 
+Place = Path | RemoteFile
+"""Where a file is."""
+Content = Place | bytes
+"""Where a picture is, or its bytes."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SHARD_SUFFIXES = (".parquet", ".arrow", ".tar")
 _NOT_REGULAR = "not a regular file but a {kind}; it is never opened"
+_FOLDER = "a folder, not a picture; a list names files only"
 _KINDS = {
     stat.S_IFIFO: "FIFO",
     stat.S_IFSOCK: "socket",
@@ -36,15 +45,15 @@ class Entry:
 
     source: str
     """Path below the listed folder, or the line of the list as written; always valid UTF-8."""
-    path: Path
-    """Where the file is."""
+    content: Content
+    """Where the picture is."""
     error: str | None
-    """Why the file is not opened, else nothing."""
+    """Why it is not opened, else nothing."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder, a list or a file holds."""
+    """What a folder, a list, a pattern or a file holds."""
 
     entries: tuple[Entry, ...]
     """One per item, in the order of the bytes of their sources."""
@@ -55,14 +64,23 @@ class Listing:
 def list_pictures(images: Path) -> Listing:
     """List the pictures of a folder and its folders, of a list (.txt), or one picture.
 
-    A list is UTF-8 with one path a line, relative to the list's folder; blank lines are skipped.
+    A list is UTF-8 with one path or URL a line, paths relative to the list's folder; blank lines
+    are skipped.
 
     Raises:
         BadInputError: when there is nothing of that name, or no item in it.
     """
     kind = _kind_of(images)
     if kind == stat.S_IFDIR:
-        return _list_folder(images)
+        listing = _list_folder(images, looks_like_picture)
+        if not listing.entries:
+            others = sum(listing.other_files.values())
+            raise BadInputError(
+                f'"{show_path(images)}" holds no picture, only {others} other files. Looked for '
+                f"{' '.join(SUFFIXES)} and for files without a suffix, in all its folders. Give "
+                "another folder, or a .txt list of paths."
+            )
+        return listing
     if kind != stat.S_IFREG:
         raise BadInputError(
             f'"{show_path(images)}" is {_NOT_REGULAR.format(kind=_KINDS.get(kind, "special"))}. '
@@ -71,6 +89,43 @@ def list_pictures(images: Path) -> Listing:
     if images.suffix.lower() == ".txt":
         return _list_lines(images)
     return Listing((Entry(show_path(images.name), images, None),), {})
+
+
+def list_shards(folder: Path) -> Listing:
+    """List the files of a folder and its folders that hold many pictures; there may be none."""
+    return _list_folder(folder, looks_like_shard)
+
+
+def list_matches(pattern: str) -> Listing:
+    """List the pictures and shards that a pattern with `*`, `?`, `[...]` or `**` matches.
+
+    Raises:
+        BadInputError: when it matches none.
+    """
+    paths = [Path(found) for found in iglob(pattern, recursive=True)]
+    entries = [
+        _check_line(str(path), Path())
+        for path in paths
+        if looks_like_picture(path.name) or looks_like_shard(path.name)
+    ]
+    files = [entry for entry in entries if entry.error != _FOLDER]
+    if not files:
+        raise BadInputError(
+            f'No picture matches "{show_path(pattern)}". Quote the pattern so that the shell '
+            "leaves it alone, or give a folder."
+        )
+    return _sort(files)
+
+
+def looks_like_picture(name: str) -> bool:
+    """Say whether a file of this name is an item: a picture's suffix, or none at all."""
+    suffix = _suffix(name)
+    return suffix in SUFFIXES or (not suffix and not name.startswith("."))
+
+
+def looks_like_shard(name: str) -> bool:
+    """Say whether a file of this name holds many pictures; caches of `datasets` do not."""
+    return _suffix(name) in SHARD_SUFFIXES and not name.startswith("cache-")
 
 
 def show_path(path: str | os.PathLike[str]) -> str:
@@ -88,7 +143,7 @@ def _kind_of(images: Path) -> int:
         ) from error
 
 
-def _list_folder(folder: Path) -> Listing:
+def _list_folder(folder: Path, wanted: Callable[[str], bool]) -> Listing:
     root = os.path.realpath(folder)
     entries: list[tuple[bytes, Entry]] = []
     others: dict[str, int] = {}
@@ -112,18 +167,12 @@ def _list_folder(folder: Path) -> Listing:
             if kind == stat.S_IFDIR:
                 waiting.append(relative)
                 continue
-            is_item, reason = _judge(root, os.path.join(root, relative), name, kind)
+            is_item, reason = _judge(root, os.path.join(root, relative), wanted(name), kind)
             if is_item:
                 entries.append(_note(folder, relative, reason))
             else:
                 suffix = show_path(_suffix(name))
                 others[suffix] = others.get(suffix, 0) + 1
-    if not entries:
-        raise BadInputError(
-            f'"{show_path(folder)}" holds no picture, only {sum(others.values())} other files. '
-            f"Looked for {' '.join(SUFFIXES)} and for files without a suffix, in all its "
-            "folders. Give another folder, or a .txt list of paths."
-        )
     ordered = sorted(entries, key=lambda pair: pair[0])
     return Listing(tuple(entry for _, entry in ordered), dict(sorted(others.items())))
 
@@ -150,13 +199,13 @@ def _note(folder: Path, relative: str, error: str | None) -> tuple[bytes, Entry]
     return os.fsencode(relative), Entry(show_path(relative), folder / relative, error)
 
 
-def _judge(root: str, path: str, name: str, kind: int) -> tuple[bool, str | None]:
+def _judge(root: str, path: str, is_wanted: bool, kind: int) -> tuple[bool, str | None]:
     """Say whether a file is an item, and why it must not be opened if so."""
     if kind == stat.S_IFREG:
-        return _looks_like_picture(name), None
+        return is_wanted, None
     if kind == stat.S_IFLNK:
         reason, to_folder = _follow(root, path)
-        return to_folder or _looks_like_picture(name), reason
+        return to_folder or is_wanted, reason
     return True, _NOT_REGULAR.format(kind=_KINDS.get(kind, "special"))
 
 
@@ -183,11 +232,6 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
-def _looks_like_picture(name: str) -> bool:
-    suffix = _suffix(name)
-    return suffix in SUFFIXES or (not suffix and not name.startswith("."))
-
-
 def _suffix(name: str) -> str:
     suffix = os.path.splitext(name)[1].lower()
     return "" if suffix == "." else suffix
@@ -202,6 +246,10 @@ def _list_lines(file: Path) -> Listing:
             "relative to the list's folder."
         )
     entries = [_check_line(line, file.parent) for line in lines]
+    return _sort(entries)
+
+
+def _sort(entries: list[Entry]) -> Listing:
     return Listing(tuple(sorted(entries, key=lambda entry: entry.source.encode())), {})
 
 
@@ -220,6 +268,8 @@ def _read_lines(file: Path) -> Iterator[str]:
 
 
 def _check_line(line: str, folder: Path) -> Entry:
+    if is_url(line):
+        return Entry(line, find_remote(line), None)
     path = folder / line
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
@@ -228,7 +278,7 @@ def _check_line(line: str, folder: Path) -> Entry:
     if kind == stat.S_IFREG:
         return Entry(line, path, None)
     if kind == stat.S_IFDIR:
-        return Entry(line, path, "a folder, not a picture; a list names files only")
+        return Entry(line, path, _FOLDER)
     return Entry(line, path, _NOT_REGULAR.format(kind=_KINDS.get(kind, "special")))
 
 

@@ -41,7 +41,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
@@ -60,7 +60,9 @@ from PIL import (
 from torch import Tensor
 
 from equipoise.errors import UnreadablePictureError
-from equipoise.images.listing import show_path
+from equipoise.images.listing import Content, show_path
+from equipoise.images.remote import RemoteFile
+from equipoise.images.shard import explain
 
 # Importing a plugin registers its format; with these six no other one has to be loaded.
 _PLUGINS = (
@@ -174,26 +176,63 @@ _SILENCE = _Silence()
 _ONE_LARGE = threading.Lock()
 
 
-def read_picture(path: Path, shape: tuple[int, ...]) -> Picture:
+def read_picture(content: Content, shape: tuple[int, ...]) -> Picture:
     """Read one picture and bring it to (channel, height, width), with 1 or 3 channels.
+
+    Args:
+        content: File, file behind a URL, or the bytes of one.
+        shape: What the model takes.
 
     Raises:
         UnreadablePictureError: when the file is no picture of an allowed format, is damaged or
             too large; its `reason` says which.
     """
     try:
-        with _SILENCE, _open_regular(path) as file:
+        with _SILENCE, _open(content) as file:
             return _read(file, shape)
     except _RefusedError as refusal:
         raise UnreadablePictureError(
-            f'"{show_path(path)}" cannot be read as a picture: {refusal}. Allowed: '
+            f'"{_name(content)}" cannot be read as a picture: {refusal}. Allowed: '
             f"{', '.join(FORMATS)} of at most {MAX_PIXELS:,} px. Save it anew or leave it out.",
             reason=str(refusal),
         ) from refusal.__cause__
 
 
 @contextmanager
-def _open_regular(path: Path) -> Iterator[BinaryIO]:
+def _open(content: Content) -> Iterator[io.BufferedIOBase]:
+    if isinstance(content, Path):
+        with _open_regular(content) as file:
+            yield file
+        return
+    held = content if isinstance(content, bytes) else _fetch(content)
+    _check_bytes(len(held))
+    yield io.BytesIO(held)
+
+
+def _fetch(remote: RemoteFile) -> bytes:
+    """Fetch a file behind a URL, not more of it than is allowed."""
+    if remote.size is not None:
+        _check_bytes(remote.size)
+    try:
+        with remote.open() as file:
+            return file.read(MAX_BYTES + 1)
+    except Exception as error:  # every back end has its own
+        raise _RefusedError(f"cannot be fetched: {explain(error)}") from error
+
+
+def _check_bytes(count: int) -> None:
+    if count > MAX_BYTES:
+        raise _RefusedError(f"{count:,} bytes, over the limit of {MAX_BYTES:,}")
+
+
+def _name(content: Content) -> str:
+    if isinstance(content, bytes):
+        return f"{len(content)} bytes"
+    return show_path(content if isinstance(content, Path) else content.path)
+
+
+@contextmanager
+def _open_regular(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file; anything else is refused without waiting for it."""
     try:
         file = open(path, "rb", opener=_open_at_once)
@@ -204,8 +243,7 @@ def _open_regular(path: Path) -> Iterator[BinaryIO]:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise _RefusedError("not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise _RefusedError(f"{status.st_size:,} bytes, over the limit of {MAX_BYTES:,}")
+        _check_bytes(status.st_size)
         yield file
 
 
@@ -214,7 +252,7 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read(file: BinaryIO, shape: tuple[int, ...]) -> Picture:
+def _read(file: io.BufferedIOBase, shape: tuple[int, ...]) -> Picture:
     channels, height, width = shape
     wanted = _MODES[channels]
     image = _identify(file)
@@ -236,7 +274,7 @@ def _read(file: BinaryIO, shape: tuple[int, ...]) -> Picture:
         )
 
 
-def _identify(file: BinaryIO) -> ImageFile.ImageFile:
+def _identify(file: io.BufferedIOBase) -> ImageFile.ImageFile:
     """Read the head of a picture.
 
     As `Image.open` does, but it would refuse the largest pictures without telling their size.
@@ -251,7 +289,7 @@ def _identify(file: BinaryIO) -> ImageFile.ImageFile:
         if accept is not None and accept(prefix) is True:
             file.seek(0)
             with _told_as_damage(name):
-                return factory(file, "")
+                return factory(cast("IO[bytes]", file), "")
     raise _RefusedError("not a picture of an allowed format")
 
 
@@ -290,8 +328,7 @@ def _told_as_damage(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise _RefusedError(f"{name} that needs more memory than there is") from error
     except Exception as error:
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise _RefusedError(f"damaged {name}: {words[:120]}") from error
+        raise _RefusedError(f"damaged {name}: {explain(error)}") from error
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:

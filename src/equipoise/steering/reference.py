@@ -26,4 +26,4 @@ def read_references(source: References, shape: tuple[int, ...]) -> Float[Tensor,
     if isinstance(source, Tensor):
         return source
     entries = list_pictures(Path(source)).entries
-    return as_unit(torch.stack([read_picture(entry.path, shape).pixels for entry in entries]))
+    return as_unit(torch.stack([read_picture(entry.content, shape).pixels for entry in entries]))
