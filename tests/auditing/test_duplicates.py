@@ -146,7 +146,7 @@ def test_the_size_is_used_and_recorded(training, tmp_path):
 
 
 def test_the_command_prints_one_document(training, tmp_path, capsys):
-    duplicates(training, out=tmp_path / "run", as_json=True)
+    duplicates(str(training), out=tmp_path / "run", as_json=True)
     document = json.loads(capsys.readouterr().out)
     assert list(document) == [
         "run", "items", "failed", "groups", "images_in_groups", "by_kind", "largest",
@@ -157,7 +157,7 @@ def test_the_command_prints_one_document(training, tmp_path, capsys):
 
 
 def test_the_command_prints_a_short_table_for_people(training, tmp_path, capsys):
-    duplicates(training, out=tmp_path / "run")
+    duplicates(str(training), out=tmp_path / "run")
     text = capsys.readouterr().out
     assert "9 of 75 images are in 4 groups of duplicates: 3 exact, 2 flipped, 4 near." in text
     assert "2 could not be read." in text
@@ -167,7 +167,7 @@ def test_the_command_prints_a_short_table_for_people(training, tmp_path, capsys)
 
 def test_the_default_folder_lies_below_runs(training, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    duplicates(training)
+    duplicates(str(training))
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("duplicates-")
     capsys.readouterr()

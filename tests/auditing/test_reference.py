@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -97,7 +96,8 @@ def test_an_audit_is_built_of_names_and_paths(tmp_path):
     assert built.name == "zoo:edm-fashion"
     assert built.calibration_name == "shipped with the model"
     assert isinstance(built.pile, PicturePile)
-    assert np.array_equal(built.pile.sources, [f"{i:05d}.png" for i in range(3)])
+    listed = [entry.source for entry in built.pile.store.read(0, 3)]
+    assert listed == [f"{i:05d}.png" for i in range(3)]
     fresh = build_audit(NAME, images=None, generate=12, seed=4)
     assert isinstance(fresh.pile, GeneratedPile)
     assert fresh.pile.sources[0] == "audit/4/000000"

@@ -28,8 +28,9 @@ def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch, old, wher
         write_atomic(path, old)
     with monkeypatch.context() as patch:
         patch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[where], fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as caught:
             write_atomic(path, b"new content that does not fit")
+        assert caught.value.filename == str(path)
     assert path.exists() == bool(old)
     assert not old or path.read_bytes() == old
     assert {p.name for p in tmp_path.iterdir()} == ({"run.json"} if old else set())

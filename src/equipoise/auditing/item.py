@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, UInt8
@@ -108,10 +109,11 @@ def _measure(
     ]
 
 
-def fill_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
-    """Return the table with one column replaced."""
-    index = table.schema.get_field_index(name)
-    return table.set_column(index, SCHEMA.field(name), pa.array(values, SCHEMA.field(name).type))
+def fill_column(table: pa.Table, name: str, values: list[Any] | np.ndarray) -> pa.Table:
+    """Return the table with one column replaced; NaN becomes null."""
+    field = SCHEMA.field(name)
+    column = pa.array(values, field.type, from_pandas=True)
+    return table.set_column(table.schema.get_field_index(name), field, column)
 
 
 def _describe(item: Loaded) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def _answer(audit: Audit, run: Run) -> dict[str, Any]:
         )
     q = _fill_q_values(run, items["p_value"])
     find_alike(run)
-    counts = Counter(items["verdict"].to_pylist())
+    counts = _count(items["verdict"])
     flagged = counts["memorized"]
     sensitivity = audit.calibration.sensitivity()
     low, high = audit.calibration.achieved()
@@ -166,7 +166,7 @@ def _answer(audit: Audit, run: Run) -> dict[str, Any]:
         "items": items.num_rows,
         "scored": scored,
         "failed": items.num_rows - scored,
-        "failed_by_reason": dict(Counter(items["error"].drop_null().to_pylist()).most_common()),
+        "failed_by_reason": dict(_count(items["error"]).most_common()),
         "other_files": _count_others(audit.pile),
         "verdicts": {name: counts[name] for name in VERDICTS},
         "calibration": {
@@ -197,6 +197,12 @@ def _answer(audit: Audit, run: Run) -> dict[str, Any]:
     return results
 
 
+def _count(column: pa.ChunkedArray) -> Counter[str]:
+    """Count the texts of a column without a Python object an item."""
+    found = column.drop_null().value_counts()
+    return Counter({str(entry["values"]): entry["counts"].as_py() for entry in found})
+
+
 def _fill_q_values(run: Run, p_values: pa.ChunkedArray) -> np.ndarray:
     """Write Benjamini-Hochberg q-values over all scored items into the parts."""
     p = p_values.to_numpy(zero_copy_only=False)  # null becomes NaN
@@ -207,8 +213,7 @@ def _fill_q_values(run: Run, p_values: pa.ChunkedArray) -> np.ndarray:
     for number, path in enumerate(run.list_parts()):
         table = read_part(path)
         chosen = q[start : start + table.num_rows]
-        values = [None if np.isnan(value) else float(value) for value in chosen]
-        write_items(run, fill_column(table, "q_value", values), part=number)
+        write_items(run, fill_column(table, "q_value", chosen), part=number)
         start += table.num_rows
     return q[known]
 

@@ -63,7 +63,9 @@ def show(run: Path, *, as_json: Json = False) -> None:
 
 @runs.command
 def check(run: Path, *, as_json: Json = False) -> None:
-    """Compare the files of a finished run with the hashes in its record.
+    """Read every file of a run with its checksums, and compare it with the hash in the record.
+
+    A run that is not finished has no hashes yet: its files are only read.
 
     Args:
         run: Run folder.

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from equipoise.errors import RunError
@@ -195,28 +196,35 @@ def list_runs(folder: Path) -> list[Run]:
 
 
 def check_run(path: Path) -> dict[str, str]:
-    """Compare the files of a finished run with the hashes in its record.
+    """Read every file of a run, and compare those of a finished one with the hashes in its record.
 
     Returns:
-        "ok", "missing", "changed" or "unknown" by the name of the file.
+        By the name of the file "ok", "missing", "changed" (another hash), "damaged" (it cannot be
+        read, or a page contradicts its checksum), or "unknown" (not in the record). A run that is
+        not finished has no hashes yet: its files are only read.
 
     Raises:
-        RunError: when it is no run, or is not finished.
+        RunError: when it is no run.
     """
     run = load_run(path)
-    if run.record.status != "finished":
-        raise RunError(
-            f'"{path}" cannot be checked: its status is "{run.record.status}" and hashes are '
-            "written at the end. Let it finish."
-        )
-    found = set(_list_files(path))
-    states = dict.fromkeys(sorted(found - set(run.record.files)), "unknown")
-    for name, expected in run.record.files.items():
-        if name not in found:
-            states[name] = "missing"
+    expected = run.record.files if run.record.status == "finished" else None
+    found = _list_files(path)
+    states = {name: _check_file(path / name, name, expected) for name in found}
+    return states | dict.fromkeys(set(expected or ()) - set(found), "missing")
+
+
+def _check_file(path: Path, name: str, expected: dict[str, str] | None) -> str:
+    known = None if expected is None else expected.get(name)
+    if known is not None and known != hash_file(path):
+        return "changed"
+    try:
+        if path.suffix == ".parquet":
+            read_part(path)
         else:
-            states[name] = "ok" if hash_file(path / name) == expected else "changed"
-    return states
+            load_file(path)
+    except (RunError, OSError, SafetensorError):
+        return "damaged"
+    return "unknown" if expected is not None and known is None else "ok"
 
 
 def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
