@@ -7,7 +7,8 @@ from PIL import Image
 
 from equipoise.report import exhibit
 from equipoise.report.gallery import spread
-from equipoise.report.item import load_items, rank
+from equipoise.report.item import load_items
+from equipoise.report.survey import survey_items
 from equipoise.runs import start_run, write_items
 
 NUM = 90
@@ -39,7 +40,7 @@ def list_rows(exhibits):
 
 
 def test_what_is_flagged_is_shown_once(run):
-    shown = exhibit.build_exhibits(run, rank(load_items(run)))
+    shown = exhibit.build_exhibits(run, survey_items(run))
     assert sorted(list_rows(shown.flagged) + list_rows(shown.rest)) == list(range(50))
     assert list_rows(shown.flagged)[0] == 0
     assert list_rows(shown.flagged)[-1] == 49
@@ -51,17 +52,17 @@ def test_what_is_flagged_is_shown_once(run):
 
 
 def test_the_opening_shows_a_picture_once(run):
-    shown = exhibit.build_exhibits(run, rank(load_items(run)))
+    shown = exhibit.build_exhibits(run, survey_items(run))
     assert list_rows(shown.opening) == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_spent_budget_leaves_rows_without_pictures(run, monkeypatch):
-    ranked = rank(load_items(run))
-    free = exhibit.build_exhibits(run, ranked)
+    survey = survey_items(run)
+    free = exhibit.build_exhibits(run, survey)
     table, rest = ([entry.thumbnails.size for entry in part] for part in (free.table, free.rest))
     monkeypatch.setattr(exhibit, "TABLE_BUDGET", sum(table[:10]))
     monkeypatch.setattr(exhibit, "REST_BUDGET", sum(rest[:4]) - 1)
-    shown = exhibit.build_exhibits(run, ranked)
+    shown = exhibit.build_exhibits(run, survey)
     assert (len(shown.table), len(shown.rest)) == (NUM, 3)
     pictured = [bool(entry.thumbnails.sample) for entry in shown.table]
     assert pictured == [True] * 10 + [False] * (NUM - 10)

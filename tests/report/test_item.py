@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from equipoise.errors import RunError
-from equipoise.report.item import STATES, count_states, list_scores, load_items, rank
-from equipoise.runs import ITEM_COLUMNS, start_run, write_items
+from equipoise.report.item import list_scores, load_items, rank
+from equipoise.runs import ITEM_COLUMNS, read_part, start_run, write_items
 
 ROWS = {
     "score": [0.5, None, 2.0, math.nan, 0.5, 1.0],
@@ -28,9 +28,17 @@ def test_every_item_is_in_one_state_and_the_states_add_up(tmp_path):
     items = load_items(make_run(tmp_path / "run"))
     states = ["not_memorized", "failed", "memorized", "memorized", "unjudged", "inconclusive"]
     assert [item.state for item in items] == states
-    counts = count_states(items)
-    assert list(counts) == list(STATES)
-    assert list(counts.values()) == [2, 1, 1, 1, 1]
+
+
+def test_single_rows_are_read_in_ascending_order_whatever_part_they_are_in(tmp_path):
+    run = make_run(tmp_path / "run")
+    write_items(run, read_part(run.list_parts()[0]), part=1)
+    everything = load_items(run)
+    assert len(everything) == 12
+    chosen = load_items(run, [7, 0, 7, 5, 6])
+    assert [item.row for item in chosen] == [0, 5, 6, 7]
+    assert [item.source for item in chosen] == [everything[row].source for row in (0, 5, 6, 7)]
+    assert load_items(run, []) == []
 
 
 def test_ranked_by_score_what_has_none_later_what_failed_last(tmp_path):
@@ -54,6 +62,8 @@ def test_a_missing_column_is_an_error(tmp_path, monkeypatch):
     write_items(run, pa.table({"id": ["x"], "score": [1.0]}))
     with pytest.raises(RunError, match=r"source, p_value, .* missing"):
         load_items(run)
+    with pytest.raises(RunError, match=r"source, p_value, .* missing"):
+        load_items(run, [0])
 
 
 def test_no_rows_and_text_that_is_no_utf8_are_errors(tmp_path):

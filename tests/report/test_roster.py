@@ -1,7 +1,7 @@
 import dataclasses
 
 from equipoise.report import roster
-from equipoise.report.item import Item
+from equipoise.report.item import STATES, Item
 
 
 def make_item(row, **fields):
@@ -17,7 +17,8 @@ def test_every_item_has_a_line_under_its_state(monkeypatch):
         *[make_item(row, verdict="inconclusive", score=1.0, p_value=0.5) for row in (1, 2, 3)],
         make_item(4, error="damaged", source="a\n1.00  b\u202e"),
     ]
-    rosters = roster.build_rosters(items)
+    counts = dict.fromkeys(STATES, 0) | {"memorized": 1, "inconclusive": 3, "failed": 1}
+    rosters = roster.build_rosters(items, counts)
     assert [(r.name, r.count, len(r.blocks)) for r in rosters] == [
         ("memorized", 1, 1), ("inconclusive", 3, 2), ("failed", 1, 1),
     ]  # fmt: skip
@@ -43,6 +44,16 @@ def test_many_reasons_share_a_list_and_none_is_lost(monkeypatch):
     assert [r.name for r in failures] == ["reason 0", "reason 1", "other reasons"]
     assert sum(r.count for r in failures) == 11
     assert "a/4.png: reason 4" in failures[2].blocks[0].split("\n")
+
+
+def test_what_is_not_listed_is_counted():
+    counts = dict.fromkeys(STATES, 0) | {"memorized": 7, "failed": 1_000_000}
+    rosters = roster.build_rosters([make_item(0, verdict="memorized")], counts)
+    assert [(r.name, r.count, r.listed) for r in rosters] == [
+        ("memorized", 7, 1), ("failed", 1_000_000, 0),
+    ]  # fmt: skip
+    [failed] = roster.build_failures([], {"damaged": 5})
+    assert (failed.count, failed.listed, failed.blocks) == (5, 0, [])
 
 
 def test_other_files_are_counted():

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from equipoise.errors import RunError
-from equipoise.report.finding import STATES, load_findings
+from equipoise.report.item import STATES, load_items
 from equipoise.report.survey import survey_items
 from equipoise.runs import ITEM_COLUMNS, start_run, write_items
 
@@ -25,11 +25,11 @@ def run(tmp_path):
     return run
 
 
-def test_states_and_scores_are_those_of_the_findings(run):
+def test_states_and_scores_are_those_of_the_items(run):
     survey = survey_items(run)
-    findings = load_findings(run)
-    assert [STATES[state] for state in survey.states] == [finding.state for finding in findings]
-    assert [None if np.isnan(s) else s for s in survey.scores] == [f.score for f in findings]
+    items = load_items(run)
+    assert [STATES[state] for state in survey.states] == [item.state for item in items]
+    assert [None if np.isnan(s) else s for s in survey.scores] == [f.score for f in items]
     assert list(survey.count_states().values()) == [2, 1, 1, 1, 1]
     assert survey.count_states(np.array([1, 2]))["failed"] == 1
     assert survey.reasons == {"damaged": 1}

@@ -43,8 +43,8 @@ def test_only_wanted_rows_are_read_each_with_its_own_picture(tmp_path, monkeypat
             rows |= {"nearest_thumbnail": [None, draw(200), None, None]}
         write_items(run, pa.table(rows), part=part)
     asked = []
-    read = thumbnail.read_parts
-    monkeypatch.setattr(thumbnail, "read_parts", lambda *a: asked.append(a[1]) or read(*a))
+    read = thumbnail.read_rows
+    monkeypatch.setattr(thumbnail, "read_rows", lambda *a: asked.append(a[1]) or read(*a))
     found = load_thumbnails(run, [9, 1, 5, 1])
     assert set(found) == {1, 5, 9}
     assert found[1] == Thumbnails(build_thumbnail(draw(1)), build_thumbnail(draw(200)))

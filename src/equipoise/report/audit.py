@@ -4,7 +4,8 @@ The answer about the images and the answer about the model are kept apart. Count
 the items, not from the record, and add up to every item of the folder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,10 @@ from jaxtyping import Float
 
 from equipoise.report.calibration import load_calibration_scores
 from equipoise.report.exhibit import build_exhibits
-from equipoise.report.item import STATES, Item, count_states, load_items, rank
+from equipoise.report.item import STATES, load_items
 from equipoise.report.plot import Group, render_histogram
 from equipoise.report.rate import Rate, get_count, get_mapping, get_number, get_rate
-from equipoise.report.roster import build_failures, build_rosters, list_other_files
+from equipoise.report.roster import LISTED, build_failures, build_rosters, list_other_files
 from equipoise.report.statement import (
     build_answer,
     build_labels,
@@ -28,6 +29,7 @@ from equipoise.report.statement import (
     count_scored,
     is_beyond,
 )
+from equipoise.report.survey import Survey, survey_items
 from equipoise.report.table import flatten, list_parts, list_quantiles
 from equipoise.runs import Run
 
@@ -39,10 +41,9 @@ def build_audit(run: Run) -> dict[str, Any]:
         RunError: when the run folder is incomplete or damaged.
     """
     record = run.record
-    items = load_items(run)
-    ranked = rank(items)
-    counts = count_states(items)
-    exhibits = build_exhibits(run, ranked)
+    survey = survey_items(run)
+    counts = survey.count_states()
+    exhibits = build_exhibits(run, survey)
     spec = {name: entry for name, entry in record.spec.items() if name != "picture_rule"}
     return {
         "spec": record.spec,
@@ -50,16 +51,15 @@ def build_audit(run: Run) -> dict[str, Any]:
         "provenance": record.provenance,
         "states": STATES,
         "counts": counts,
-        "num_items": len(items),
+        "num_items": len(survey.states),
         "num_scored": count_scored(counts),
         "sum": build_sum(counts),
         "exhibits": exhibits,
-        "shown": count_states([exhibit.item for exhibit in exhibits.table]),
-        "rosters": build_rosters(ranked[len(exhibits.table) :]),
-        "failures": build_failures(items),
+        "shown": Counter(exhibit.item.state for exhibit in exhibits.table),
+        **_build_lists(run, survey, len(exhibits.table)),
         "other_files": list_other_files(record.results.get("other_files")),
         "with_heat": any(exhibit.thumbnails.heat for exhibit in exhibits.flagged),
-        "with_nearest": any(item.nearest is not None for item in items),
+        "with_nearest": survey.with_nearest,
         "spec_rows": flatten(spec),
         "rule_rows": flatten(get_mapping(record.spec.get("picture_rule"))),
         "provenance_rows": flatten(record.provenance),
@@ -67,7 +67,7 @@ def build_audit(run: Run) -> dict[str, Any]:
         "seconds": get_number(record.cost.get("seconds")),
         **_build_headline(record.results, counts),
         **_build_model(record.results),
-        **_build_scores(run, items),
+        **_build_scores(run, survey),
     }
 
 
@@ -106,22 +106,37 @@ def _build_model(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _build_scores(run: Run, items: Sequence[Item]) -> dict[str, Any]:
+def _build_lists(run: Run, survey: Survey, num_shown: int) -> dict[str, Any]:
+    """List what is not in the table, and what failed, as far as a page can."""
+    rest = survey.rank()[num_shown:]
+    listed = rest[:LISTED].tolist()
+    failed = survey.list_rows("failed")[:LISTED].tolist()
+    place = {row: index for index, row in enumerate(listed)}
+    items = sorted(load_items(run, listed), key=lambda item: place[item.row])
+    return {
+        "rosters": build_rosters(items, survey.count_states(rest)),
+        "failures": build_failures(load_items(run, failed), survey.reasons),
+    }
+
+
+def _build_scores(run: Run, survey: Survey) -> dict[str, Any]:
     """Histogram of the scores against the calibration, and its numbers."""
     calibration = get_mapping(run.record.results.get("calibration"))
     threshold = get_number(calibration.get("threshold"))
     known = load_calibration_scores(run)
+    scores = survey.scores[~np.isnan(survey.scores)]
+    flagged = survey.scores[survey.list_rows("memorized")]
     groups = [
         Group("calibration", "muted", known),
-        Group("audited", "cool", _list_scores(items)),
-        Group("flagged", "warm", _list_scores([found for found in items if found.flagged])),
+        Group("audited", "cool", scores),
+        Group("flagged", "warm", flagged[~np.isnan(flagged)]),
     ]
     groups = [group for group in groups if len(group.scores)]
     return {
         "threshold": threshold,
         "histogram": render_histogram(groups, threshold) if groups else "",
         "quantiles": list_quantiles(groups, threshold),
-        "scale": build_scale(known, _list_scores(items)),
+        "scale": build_scale(known, scores),
     }
 
 
@@ -145,7 +160,3 @@ def build_scale(
     floor, top = np.quantile(np.concatenate([known, scores]), [0.001, 0.999])
     low, high = np.quantile(known, [0.05, 0.95])
     return Scale(float(floor), float(top), float(low), float(high)) if top > floor else None
-
-
-def _list_scores(items: Sequence[Item]) -> Float[np.ndarray, " item"]:
-    return np.asarray([item.score for item in items if item.score is not None], dtype=np.float64)

@@ -7,9 +7,14 @@ their budget lasts. Pictures are read once, for all places together.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Int64
 
 from equipoise.report.gallery import OPENING, SHOWN, STRIP, spread
-from equipoise.report.item import Item
+from equipoise.report.item import Item, load_items
+from equipoise.report.survey import Survey
 from equipoise.report.thumbnail import Thumbnails, load_thumbnails
 from equipoise.runs import Run
 
@@ -49,52 +54,53 @@ class Exhibits:
     """Rows of the table whose pictures were within the budget."""
 
 
-def build_exhibits(run: Run, ranked: Sequence[Item]) -> Exhibits:
-    """Choose what is shown of the items, given in the order of their scores.
+def build_exhibits(run: Run, survey: Survey) -> Exhibits:
+    """Choose what is shown, and read that.
 
     Raises:
         RunError: when the items are missing or damaged.
     """
     flagged, inconclusive, quiet = (
-        [item for item in ranked if item.state == state]
-        for state in ("memorized", "inconclusive", "not_memorized")
+        survey.list_rows(state) for state in ("memorized", "inconclusive", "not_memorized")
     )
-    opening = list_distinct(flagged)[:OPENING]
-    shown = spread(flagged, SHOWN)
-    rest = _leave_out(flagged, shown)[:REST]
-    undecided, sample = spread(inconclusive, SHOWN), spread(quiet, STRIP)
-    table = ranked[:ROWS]
-    places = (opening, shown, rest, undecided, sample, table)
-    alike = _find_alike(shown, flagged)
-    rows = {item.row for place in places for item in place} | set(alike.values())
-    found = load_thumbnails(run, rows)
+    shown = _spread(flagged, SHOWN)
+    first = flagged[:ROWS].tolist()
+    rest = [row for row in first if row not in shown][:REST]
+    undecided, sample = _spread(inconclusive, SHOWN), _spread(quiet, STRIP)
+    table = survey.rank()[:ROWS].tolist()
+    wanted = chain(first, shown, undecided, sample, table)
+    items = {item.row: item for item in load_items(run, wanted)}
+    opening = [item.row for item in list_distinct([items[row] for row in first])[:OPENING]]
+    alike = _find_alike([items[row] for row in shown], [items[row] for row in (*first, *shown)])
+    pictured = chain(opening, shown, rest, undecided, sample, table, alike.values())
+    found = load_thumbnails(run, pictured)
 
-    def show(items: Sequence[Item]) -> list[Exhibit]:
-        return [Exhibit(item, found[item.row]) for item in items]
+    def show(rows: Sequence[int]) -> list[Exhibit]:
+        return [Exhibit(items[row], found[row]) for row in rows]
 
-    def show_with_alike(items: Sequence[Item]) -> list[Exhibit]:
-        pictures = {row: found[other].sample for row, other in alike.items()}
-        return [Exhibit(i, found[i.row], pictures.get(i.row, "")) for i in items]
-
+    pictures = {row: found[other].sample for row, other in alike.items()}
     num_pictured = count_affordable(show(table), TABLE_BUDGET)
-    empty = Thumbnails()
+    plain = [Exhibit(items[row], Thumbnails()) for row in table[num_pictured:]]
     return Exhibits(
-        opening=show(opening), flagged=show_with_alike(shown),
-        rest=show(rest[: count_affordable(show(rest), REST_BUDGET)]), num_flagged=len(flagged),
+        opening=show(opening), num_flagged=len(flagged),
+        flagged=[Exhibit(items[row], found[row], pictures.get(row, "")) for row in shown],
+        rest=show(rest[: count_affordable(show(rest), REST_BUDGET)]),
         inconclusive=show(undecided), num_inconclusive=len(inconclusive),
         quiet=show(sample), num_quiet=len(quiet),
-        table=show(table[:num_pictured]) + [Exhibit(f, empty) for f in table[num_pictured:]],
-        num_pictured=num_pictured,
+        table=show(table[:num_pictured]) + plain, num_pictured=num_pictured,
     )  # fmt: skip
 
 
-def _leave_out(items: Sequence[Item], shown: Sequence[Item]) -> list[Item]:
-    rows = {item.row for item in shown}
-    return [item for item in items if item.row not in rows]
+def _spread(rows: Int64[np.ndarray, " row"], count: int) -> list[int]:
+    places = np.asarray(spread(range(len(rows)), count), dtype=np.int64)
+    return rows[places].tolist()
 
 
 def _find_alike(shown: Sequence[Item], flagged: Sequence[Item]) -> dict[int, int]:
-    """Find the row of the item that is named as most alike, for the rows of what is shown."""
+    """Find the row of the item that is named as most alike, for the rows of what is shown.
+
+    Looked for among `flagged`; of very many flagged items not all were read.
+    """
     rows = {item.source: item.row for item in reversed(flagged)}
     return {item.row: rows[item.alike] for item in shown if item.alike in rows}
 

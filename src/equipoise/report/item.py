@@ -1,12 +1,16 @@
 """The rows of `items/*.parquet` as pages need them: light, without their pictures.
 
-Every row is in exactly one state, so that the states add up to the items of the folder.
+Every row is in exactly one state, so that the states add up to the items of the folder; those of
+audits, which may be millions, are counted in `survey`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -80,16 +84,22 @@ class Item:
         return self.state == "memorized"
 
 
-def load_items(run: Run) -> list[Item]:
-    """Read all items of a run without their pictures, in the order of its parts.
+def load_items(run: Run, rows: Iterable[int] | None = None) -> list[Item]:
+    """Read items of a run without their pictures, in the order of its parts.
+
+    Args:
+        run: The run.
+        rows: Positions among all items; None takes all, which millions are too many for.
 
     Raises:
         RunError: when the items are missing, damaged, or lack a column every reader relies on.
     """
-    rows = [row for table in read_parts(run, COLUMNS) for row in table.to_pylist()]
-    if not rows:
+    if rows is not None:
+        return [_build_item(row, entry) for row, entry in read_rows(run, COLUMNS, rows)]
+    entries = [row for table in read_parts(run, COLUMNS) for row in table.to_pylist()]
+    if not entries:
         raise RunError(f'"{run.path}" holds no items. Repeat the run.')
-    return [_build_item(index, row) for index, row in enumerate(rows)]
+    return [_build_item(index, entry) for index, entry in enumerate(entries)]
 
 
 def read_parts(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -98,26 +108,64 @@ def read_parts(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     Raises:
         RunError: when a part is missing or damaged, or lacks a column every reader relies on.
     """
+    for part in _list_parts(run):
+        yield _read_columns(part, columns)
+
+
+def read_rows(
+    run: Run, columns: Sequence[str], rows: Iterable[int]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read single rows by their positions, in ascending order; of other parts only the length.
+
+    Raises:
+        RunError: as `read_parts`.
+    """
+    wanted = np.unique(np.fromiter(rows, dtype=np.int64))
+    first = 0
+    for part in _list_parts(run):
+        stop = first + _count_rows(part)
+        inside = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, stop)]
+        if len(inside):
+            table = _read_columns(part, columns).take(inside - first)
+            yield from zip(inside.tolist(), table.to_pylist(), strict=True)
+        first = stop
+
+
+def _list_parts(run: Run) -> list[Path]:
     parts = run.list_parts()
     if not parts:
         raise RunError(f'"{run.path}" holds no items: items/part-*.parquet is missing.')
-    for part in parts:
-        try:
-            names = pq.read_schema(part).names
-            table = read_part(part, [name for name in columns if name in names])
-            table.validate(full=True)  # texts that are no UTF-8
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(
-                f'The items in "{part}" cannot be read: the file is missing or damaged. Copy the '
-                "whole folder again, or repeat the run."
-            ) from error
-        missing = [name for name in ITEM_COLUMNS if name not in names]
-        if missing:
-            raise RunError(
-                f'The items in "{part}" cannot be read: {", ".join(missing)} missing. '
-                f"Needed are {', '.join(ITEM_COLUMNS)}. Repeat the run."
-            )
-        yield table
+    return parts
+
+
+def _count_rows(part: Path) -> int:
+    with _told_as_damage(part):
+        return pq.read_metadata(part).num_rows
+
+
+def _read_columns(part: Path, columns: Sequence[str]) -> pa.Table:
+    with _told_as_damage(part):
+        names = pq.read_schema(part).names
+        table = read_part(part, [name for name in columns if name in names])
+        table.validate(full=True)  # texts that are no UTF-8
+    missing = [name for name in ITEM_COLUMNS if name not in names]
+    if missing:
+        raise RunError(
+            f'The items in "{part}" cannot be read: {", ".join(missing)} missing. '
+            f"Needed are {', '.join(ITEM_COLUMNS)}. Repeat the run."
+        )
+    return table
+
+
+@contextmanager
+def _told_as_damage(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f'The items in "{part}" cannot be read: the file is missing or damaged. Copy the '
+            "whole folder again, or repeat the run."
+        ) from error
 
 
 def rank(items: Sequence[Item]) -> list[Item]:
@@ -128,14 +176,6 @@ def rank(items: Sequence[Item]) -> list[Item]:
 def list_scores(items: Sequence[Item], label: str) -> list[float]:
     """List the scores of the items with this label."""
     return [item.score for item in items if item.label == label and item.score is not None]
-
-
-def count_states(items: Sequence[Item]) -> dict[str, int]:
-    """Count the items in each of `STATES`; the counts add up to all items."""
-    counts = dict.fromkeys(STATES, 0)
-    for item in items:
-        counts[item.state] += 1
-    return counts
 
 
 def _get_place(item: Item) -> tuple[bool, float, int]:

@@ -1,15 +1,18 @@
-"""Every item of an audit as a line of text, so that none is left unaccounted for.
+"""Items of a run as lines of text, so that none is left unaccounted for.
 
-Lines come in blocks, which a browser lays out only when they come into view.
+The page of an audit lists `LISTED` of them and counts the others, which are rows of its run. Lines
+come in blocks, which a browser lays out only when they come into view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from equipoise.report.item import STATES, Item
 from equipoise.report.rate import get_count, get_mapping
 from equipoise.report.wording import format_count, format_number, format_visible, format_words
 
+LISTED = 20_000
+"""Most lines of items, and of failed items: a browser cannot show millions."""
 BLOCK = 500
 """Lines in a block."""
 REASONS = 40
@@ -23,39 +26,59 @@ class Roster:
 
     name: str
     count: int
+    """Items under this heading, listed or not."""
     blocks: list[str]
+    listed: int
 
 
-def build_rosters(items: Sequence[Item]) -> list[Roster]:
-    """List items by state, in the order given: score, p-value, verdict, source."""
-    rosters = []
-    for state in STATES:
-        lines = [_write_item(item) for item in items if item.state == state]
-        if lines:
-            rosters.append(build_roster(format_words(state), lines))
-    return rosters
+def build_rosters(items: Sequence[Item], counts: Mapping[str, int]) -> list[Roster]:
+    """List items by state, in the order given: score, p-value, verdict, source.
+
+    Args:
+        items: The items that are listed.
+        counts: How many there are of each state, those not listed included.
+    """
+    return [
+        build_roster(
+            format_words(state), [_write_item(item) for item in items if item.state == state],
+            count=counts[state],
+        )
+        for state in STATES if counts[state]
+    ]  # fmt: skip
 
 
-def build_failures(items: Sequence[Item]) -> list[Roster]:
-    """List what failed by its reason, the most frequent first."""
+def build_failures(items: Sequence[Item], counts: Mapping[str, int] | None = None) -> list[Roster]:
+    """List what failed by its reason, the most frequent first.
+
+    Args:
+        items: The items that are listed.
+        counts: How many failed for each reason, those not listed included; None: all are listed.
+    """
     failed: dict[str, list[Item]] = {}
     for item in items:
         if item.error is not None:
             failed.setdefault(item.error, []).append(item)
-    reasons = sorted(failed, key=lambda reason: (-len(failed[reason]), reason))
+    if counts is None:
+        counts = {reason: len(listed) for reason, listed in failed.items()}
+    reasons = sorted(counts, key=lambda reason: (-counts[reason], reason))
     kept = reasons if len(reasons) <= REASONS else reasons[: REASONS - 1]
     rosters = [
         build_roster(
-            format_visible(reason), [format_visible(item.source) for item in failed[reason]]
+            format_visible(reason),
+            [format_visible(item.source) for item in failed.get(reason, [])],
+            count=counts[reason],
         )
         for reason in kept
     ]
+    rare = reasons[len(kept) :]
     lines = [
         f"{format_visible(item.source)}: {format_visible(reason)}"
-        for reason in reasons[len(kept) :]
-        for item in failed[reason]
+        for reason in rare
+        for item in failed.get(reason, [])
     ]
-    return [*rosters, build_roster(RARE, lines)] if lines else rosters
+    if rare:
+        rosters.append(build_roster(RARE, lines, count=sum(counts[reason] for reason in rare)))
+    return rosters
 
 
 def list_other_files(entry: object) -> list[tuple[str, str]]:
@@ -75,7 +98,7 @@ def _write_item(item: Item) -> str:
     return f"{score:>7}  {p_value:>7}  {state:<13}  {format_visible(item.source)}"
 
 
-def build_roster(name: str, lines: Sequence[str]) -> Roster:
-    """Cut lines into blocks under one heading."""
+def build_roster(name: str, lines: Sequence[str], *, count: int | None = None) -> Roster:
+    """Cut lines into blocks under one heading; None: they are all there are."""
     blocks = ["\n".join(lines[start : start + BLOCK]) for start in range(0, len(lines), BLOCK)]
-    return Roster(name, len(lines), blocks)
+    return Roster(name, len(lines) if count is None else count, blocks, len(lines))

@@ -1,6 +1,6 @@
 """State and score of every item of an audit: nine bytes an item, so that millions fit.
 
-Everything else about an item is read for the few that are shown, see `finding`.
+Everything else about an item is read for the few that are shown, see `item`.
 """
 
 from collections import Counter
@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float64, Int64, UInt8
 
 from equipoise.errors import RunError
-from equipoise.report.finding import STATES, read_parts
+from equipoise.report.item import STATES, read_parts
 from equipoise.runs import ITEM_COLUMNS, Run
 
 FAILED, UNJUDGED = STATES.index("failed"), STATES.index("unjudged")
@@ -70,12 +69,10 @@ def survey_items(run: Run) -> Survey:
 
 
 def _find_states(table: pa.Table) -> UInt8[np.ndarray, " item"]:
-    verdicts = table["verdict"]
     states = np.full(len(table), UNJUDGED, dtype=np.uint8)
-    if pa.types.is_string(verdicts.type) or pa.types.is_large_string(verdicts.type):
-        words = verdicts.cast(pa.large_string())
-        known = pc.index_in(words, pa.array(STATES[:3], pa.large_string())).fill_null(UNJUDGED)
-        states = known.to_numpy().astype(np.uint8)
+    verdicts = np.array(table["verdict"].to_pylist(), dtype=object)
+    for place, state in enumerate(STATES[:3]):
+        states[verdicts == state] = place
     states[table["error"].is_valid().to_numpy()] = FAILED
     return states
 

@@ -10,9 +10,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from equipoise.report.item import read_parts
+from equipoise.report.item import read_rows
 from equipoise.runs import ITEM_COLUMNS, Run
 
 COLUMNS = ("thumbnail", "nearest_thumbnail", "heat")
@@ -45,22 +43,10 @@ def load_thumbnails(run: Run, rows: Iterable[int]) -> dict[int, Thumbnails]:
     Raises:
         RunError: when the items are missing or damaged.
     """
-    wanted = sorted(set(rows))
-    found: dict[int, Thumbnails] = {}
-    first = 0
-    for table in read_parts(run, (ITEM_COLUMNS[0], *COLUMNS)):
-        inside = [row for row in wanted if first <= row < first + len(table)]
-        places = pa.array([row - first for row in inside], pa.int64())
-        columns = [
-            table[name].take(places).to_pylist()
-            if name in table.column_names
-            else [None] * len(inside)
-            for name in COLUMNS
-        ]
-        for row, *pictures in zip(inside, *columns, strict=True):
-            found[row] = Thumbnails(*map(build_thumbnail, pictures))
-        first += len(table)
-    return found
+    return {
+        row: Thumbnails(*(build_thumbnail(entry.get(name)) for name in COLUMNS))
+        for row, entry in read_rows(run, (ITEM_COLUMNS[0], *COLUMNS), rows)
+    }
 
 
 def build_thumbnail(content: object) -> str:
