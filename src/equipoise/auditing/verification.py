@@ -24,7 +24,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from equipoise.auditing.nearest import stream_training
-from equipoise.auditing.pile import FolderPile
+from equipoise.auditing.pile import PicturePile
 from equipoise.auditing.subject import Subject, encode_prompts
 from equipoise.bench.baselines import DenoisingResidual
 from equipoise.bench.interval import Estimate, exact_rate
@@ -236,7 +236,7 @@ def _label(
 ) -> Iterator[dict[str, Any]]:
     """Label pictures by their nearest training image."""
     search = NearestSearch(pictures)
-    stream_training(FolderPile(training, shape), search)
+    stream_training(PicturePile(training, shape), search)
     found = search.finish()
     for ratio, label in zip(found.ratio.tolist(), found.names(), strict=True):
         yield {"ratio": ratio, "label": label}
