@@ -17,9 +17,14 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from equipoise.bench.cautious import estimate_area, estimate_area_difference
 from equipoise.bench.entry import Entry
-from equipoise.bench.interval import Estimate, estimate_sensitivity, exact_rate
+from equipoise.bench.interval import (
+    Estimate,
+    estimate_auroc,
+    estimate_difference,
+    estimate_sensitivity,
+    exact_rate,
+)
 from equipoise.bench.stage import Items, Stage
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Detector, Scores, find_obstacle, weighted_auroc
@@ -117,15 +122,15 @@ def describe_outcome(
         "sign": outcome.sign,
         "chosen": _describe_detector(outcome.detector),
         "chosen_auroc": outcome.chosen_auroc,
-        "auroc": estimate_area(copies, groups, novel),
+        "auroc": estimate_auroc(copies, groups, novel),
         "tpr_at_1pct_fpr": estimate_sensitivity(
             copies, groups, outcome.calibration, allowed_above=allowed
         ),
         "fpr": exact_rate(int((novel > threshold).sum()), len(novel)),
-        "clean_twin_auroc": estimate_area(outcome.twin[copy], groups, outcome.twin[~copy]),
+        "clean_twin_auroc": estimate_auroc(outcome.twin[copy], groups, outcome.twin[~copy]),
         "minus_residual": _compare(outcome, residual, stage),
         "against": {
-            name: None if real is None else estimate_area(copies, groups, real)
+            name: None if real is None else estimate_auroc(copies, groups, real)
             for name, real in outcome.arms.items()
         },
         "by_kind": _split_copies(outcome, groups, planted_images, "kind"),
@@ -171,7 +176,7 @@ def _compare(outcome: Outcome, residual: Outcome | None, stage: Stage) -> Estima
     other = residual.scores[[place[int(outcome.rows[at])] for at in common]]
     planted = stage.report.planted[outcome.rows[common]]
     copy = planted >= 0
-    return estimate_area_difference(
+    return estimate_difference(
         mine[copy], mine[~copy], other[copy], other[~copy], planted[copy]
     )
 
@@ -184,7 +189,7 @@ def _split_copies(
     copies, novel = outcome.scores[:count], outcome.scores[count:]
     traits = np.array([str(getattr(images[int(index)], trait)) for index in groups])
     return {
-        name: estimate_area(copies[traits == name], groups[traits == name], novel)
+        name: estimate_auroc(copies[traits == name], groups[traits == name], novel)
         for name in sorted(set(traits.tolist()))
     }
 

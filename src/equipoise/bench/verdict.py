@@ -22,7 +22,6 @@ from equipoise.detection import Calibration
 
 TWIN_MARGIN = 0.25
 ROC_GRID = np.unique(np.concatenate([np.geomspace(0.001, 0.1, 16), np.linspace(0.1, 1, 10)]))
-ROC_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,7 @@ def _twin_difference(evidence: Evidence) -> Estimate:
 
 
 def _true_positives(evidence: Evidence, calibration: Calibration) -> Estimate:
-    """Share of copies at or above the calibrated threshold.
-
-    The interval resamples planted images and the calibration's negatives, which move the
-    threshold.
-    """
+    """Share of copies at or above the calibrated threshold."""
     return estimate_sensitivity(
         evidence.scores[evidence.positive],
         evidence.groups,
@@ -184,7 +179,6 @@ def _roc(evidence: Evidence) -> dict[str, list[float]]:
         estimate_sensitivity(
             copies, evidence.groups, negatives,
             allowed_above=min(int(fpr * len(negatives)), len(negatives) - 1),
-            resamples=ROC_RESAMPLES,
         )
         for fpr in ROC_GRID
     ]  # fmt: skip
