@@ -4,8 +4,8 @@
 
 A detector's scores are simulated: every planted image has its own shift (normal, with the spread
 of the setting), every copy its own noise, negatives are standard normal. The true AUROC, and the
-true share of copies above a threshold, are then known in closed form. Copies fall on planted images
-as the known copies of the shipped calibration do, as many as a bench of 1,000 outputs has.
+true share of copies above a threshold, are then known in closed form. Copies fall on planted
+images as the known copies of the shipped calibration do, as many as a bench of 1,000 outputs has.
 """
 
 import platform
@@ -28,7 +28,7 @@ from equipoise.zoo.package import MODELS
 
 AREAS = (0.95, 0.98, 0.99, 0.995, 0.999)
 PAIRS = ((0.98, 0.98), (0.99, 0.96), (0.99, 0.93), (0.95, 0.85))
-SHARES = (0.2, 0.5, 0.7, 0.85, 0.95, 0.99)
+SHARES = (0.5, 0.7, 0.85, 0.95, 0.99)
 NUM_COPIES = 55
 NUM_NEGATIVES = 300
 RESAMPLES = 400
@@ -49,11 +49,7 @@ class Setting:
         return float(np.hypot(self.between, self.within))
 
 
-SETTINGS = tuple(
-    Setting(model, *spreads)
-    for model in ("edm-fashion", "dit-fashion")
-    for spreads in ((0.5, 1.0), (1.5, 0.5))
-)
+SETTINGS = (Setting("edm-fashion", 0.5, 1.0), Setting("dit-fashion", 1.5, 0.5))
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def count_copies(model: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pair:
-    """Shares of simulations whose interval of a difference covers, and where its lower end lies."""
+    """Shares of simulations whose interval of a difference covers, and of its lower ends."""
 
     covers: float
     too_high: float
@@ -151,12 +147,17 @@ def resample(
     """Return the ends of the percentile bootstrap of planted images and negatives."""
     _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
     sums = (place[:, None] == np.arange(len(counts))).T.astype(float) @ kernel
-    images, others = (
-        generator.multinomial(size, np.full(size, 1 / size), RESAMPLES) for size in sums.shape
-    )
+    images, others = (_count_draws(generator, size) for size in sums.shape)
     means = ((images @ sums) * others).sum(axis=1) / (images @ counts) / sums.shape[1]
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
+
+
+def _count_draws(generator: np.random.Generator, size: int) -> np.ndarray:
+    """Count how often each of `size` things is drawn with replacement, one resample a row."""
+    drawn = generator.integers(0, size, (RESAMPLES, size))
+    places = drawn + size * np.arange(RESAMPLES)[:, None]
+    return np.bincount(places.ravel(), minlength=RESAMPLES * size).reshape(RESAMPLES, size)
 
 
 def _draw_groups(generator: np.random.Generator, shares: np.ndarray) -> np.ndarray:

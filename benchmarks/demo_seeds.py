@@ -77,8 +77,8 @@ def main(model: str, seeds: list[int]) -> None:
         f"{'(scaled)' if detector['scaled_units'] else ''} of "
         + ", ".join(f"`{site}`" for site in detector["sites"])
         + f", {detector['pooling']} over positions, sigma {detector['sigma']:.3g}, "
-        f"{detector['draws']} draws. All intervals are 95 %; areas and sensitivities resample "
-        "planted images, and are too short for so few of them ([coverage](coverage.md)).",
+        f"{detector['draws']} draws. All intervals are 95 %; those of areas and sensitivities allow "
+        "for a planted image that nobody saw ([coverage](coverage.md)).",
         "",
         f"Machine: {provenance['processor']}, {provenance['machine']}, Python "
         f"{provenance['python']}, torch {provenance['torch']}, {provenance['time'][:10]}. "

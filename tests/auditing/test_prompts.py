@@ -31,3 +31,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_prompts_without_outputs_are_refused(tmp_path):
     with pytest.raises(BadInputError, match="--generate N as well"):
         read_asked(tmp_path / "prompts.txt", None)
+
+
+def test_prompts_are_a_column_of_a_csv_file(tmp_path):
+    path = tmp_path / "memorized.csv"
+    path.write_text('id,Caption\n1,"a cat, on blue"\n2,\n3,a dog\n', encoding="utf-8")
+    assert read_prompts(path) == ("a cat, on blue", "a dog")
+    path.write_text("id,url\n1,a\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match="no column is called prompt, caption, text"):
+        read_prompts(path)

@@ -62,7 +62,7 @@ def test_a_detector_from_outside_appears_in_the_table(tmp_path):
     assert set(rows["fixed_point"]) == set(rows["noise_gap"])
     low, high = (rows["fixed_point"]["minus_residual"][end] for end in ("low", "high"))
     assert low <= rows["fixed_point"]["minus_residual"]["value"] <= high
-    columns = load_file(run.path / "tensors" / "scores-edm-fashion.safetensors")
+    columns = load_file(run.path / "tensors" / "scores-0.safetensors")
     items = run.read_items()
     assert {len(column) for column in columns.values()} == {len(items)}
     page = render_report(run.path).read_text()

@@ -9,6 +9,7 @@ import torch
 from equipoise.bench.contest import Outcome, describe_outcome, run_contest
 from equipoise.bench.entry import Entry
 from equipoise.bench.stage import Items, Stage
+from equipoise.bench.wording import PromptBaseline
 from equipoise.denoisers import GaussianDenoiser
 from equipoise.detection import Card, NoiseGap, Scores
 from equipoise.zoo.planting import PlantedImage
@@ -43,7 +44,7 @@ def build_stage(*, copies, novel):
         choose=build_items([10, 20, 200, 210], [1, 2, -1, -1]),
         calibrate=build_items(list(range(100, 200)), [-1] * 100),
         report=build_items([*copies, *novel], [3, 3, 5, *[-1] * len(novel)]),
-        training=others, held_out=others, evaluations=0, seconds=0.0,
+        arms={"training": others, "held_out": others}, evaluations=0, seconds=0.0,
     )  # fmt: skip
 
 
@@ -93,3 +94,27 @@ def test_a_difference_is_taken_on_common_items(outcome, stage):
 def test_a_detector_without_a_condition_is_skipped_with_the_reason(stage):
     entry = Entry("gap", (NoiseGap(sigma=1.0),))
     assert "takes none" in run_contest(entry, stage, MODEL, MODEL)
+
+
+@dataclass(frozen=True)
+class Reader(GaussianDenoiser):
+    """A model that reads words, or says so."""
+
+    text_encoder = staticmethod(len)
+
+
+def test_words_alone_are_a_baseline_where_the_model_reads_them(stage):
+    entry = Entry("caption_length", (PromptBaseline(statistic="caption_length"),), baseline=True)
+    assert "reads none" in run_contest(entry, stage, MODEL, MODEL)
+    reader = Reader(MODEL.mean, MODEL.covariance)
+    told = {
+        name: replace(items, prompts=["a" if p < 0 else "a b" for p in items.planted])
+        for name, items in vars(stage).items()
+        if isinstance(items, Items)
+    }
+    outcome = run_contest(entry, replace(stage, **told), reader, None)
+    row = describe_outcome(outcome, stage, {}, None)
+    assert row["auroc"]["value"] == 1.0
+    assert row["clean_twin_auroc"] is None
+    assert row["against"] == {"training": None, "held_out": None}
+    assert row["by_kind"] == {}

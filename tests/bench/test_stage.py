@@ -31,8 +31,9 @@ def test_splits_share_nothing():
     assert not ids[0] & ids[1] | ids[1] & ids[2] | ids[0] & ids[2]
     assert (stage.choose.planted < 0).sum() == NUM_CHOOSE
     assert len(stage.calibrate) >= MIN_CALIBRATE
-    assert stage.training.conditions is not None
-    assert stage.held_out.conditions is None
+    assert stage.arms["training"].conditions is not None
+    assert stage.arms["held_out"].conditions is None
+    assert stage.report.prompts is None
 
 
 def test_too_few_outputs_are_refused():

@@ -10,35 +10,27 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from jaxtyping import Float, Float64, Shaped, UInt8
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.detection import (
     DEFAULT_BATCH,
-    DEFAULT_DRAWS,
     Card,
+    DrawnDetector,
+    Measure,
     Noisy,
     Scores,
     Stopwatch,
-    score_draws,
 )
 from equipoise.images import jpeg_size, pixel_variance, quantize, total_variation
 
 
-class DenoisingResidual(BaseModel):
+class DenoisingResidual(DrawnDetector):
     """Root mean square of `D(x0 + sigma eps) - x0`; memorized images leave a small one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level, data units."""
     sign: Literal[1, -1] = -1
     """Makes higher = more memorized."""
-    draws: int = Field(default=DEFAULT_DRAWS, ge=1)
-    """Noise draws an image."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -51,28 +43,15 @@ class DenoisingResidual(BaseModel):
             direction="a memorized image comes back from its noise",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score images with values in [0, 1]; one whole forward a draw, no condition read."""
-        watch = Stopwatch()
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Denoise without a condition; one whole forward a draw."""
 
         def measure_noisy(noisy: Noisy) -> Tensor:
             empty = denoiser.null_condition(len(noisy.x0))
             error = denoiser.denoise(noisy.x, noisy.sigma, empty) - noisy.x0
             return self.sign * error.double().flatten(1).square().mean(dim=1).sqrt()
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, batch=batch,
-        )  # fmt: skip
-        return Scores(per_draw, evaluations=len(ids) * self.draws, seconds=watch.seconds)
+        return measure_noisy
 
 
 PictureStatistic = Literal["pixel_variance", "total_variation", "jpeg_size", "distance_to_mean"]

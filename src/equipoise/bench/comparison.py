@@ -1,6 +1,7 @@
-"""Detectors side by side on planted truth: models x detectors, into a run folder."""
+"""Detectors side by side where the truth is known: models x detectors, into a run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,28 @@ from equipoise.bench.contest import (
     run_contest,
 )
 from equipoise.bench.demo import DemoParts
-from equipoise.bench.entry import Entry, list_entries, select_entries
+from equipoise.bench.entry import Entry, list_entries, list_entries_of_others, select_entries
+from equipoise.bench.prompted import Claim, build_prompted_stage, list_warnings
 from equipoise.bench.stage import Stage, build_stage
-from equipoise.denoisers import fingerprint
+from equipoise.denoisers import Denoiser, fingerprint
 from equipoise.detection import Detector, Stopwatch
 from equipoise.runs import Run, finish_run, start_run, write_items, write_tensors
+from equipoise.zoo.planting import PlantedImage
 
 NUM_SAMPLES = 1000
 RESIDUAL = "denoising_residual"
+
+
+@dataclass(frozen=True)
+class Arena:
+    """One model, what is compared on it, and what is known of its planted images."""
+
+    name: str
+    denoiser: Denoiser
+    twin: Denoiser | None
+    stage: Stage
+    entries: Sequence[Entry]
+    planted: Mapping[int, PlantedImage] = field(default_factory=dict)
 
 
 def run_bench(
@@ -45,50 +60,102 @@ def run_bench(
         num_samples: Outputs of each of the two streams of a model.
     """
     watch = Stopwatch()
-    names = [parts.model.recipe.name for parts in models]
-    run = start_run(
-        folder, kind="bench",
-        spec={
-            "models": [f"zoo:{name}" for name in names],
-            "detectors": list(detectors),
-            "outside": [detector.card.name for detector in outside],
-            "seed": seed,
-            "num_samples": num_samples,
-        },
-        provenance={
-            f"fingerprint_{name}": fingerprint(parts.model.denoiser)
-            for name, parts in zip(names, models, strict=True)
-        },
-    )  # fmt: skip
+    spec = {
+        "models": [f"zoo:{parts.model.recipe.name}" for parts in models],
+        "detectors": list(detectors),
+        "outside": [detector.card.name for detector in outside],
+        "seed": seed,
+        "num_samples": num_samples,
+    }
+    run = _start(folder, spec, {p.model.recipe.name: p.model.denoiser for p in models})
+
+    def build_arena(parts: DemoParts) -> Arena:
+        model = parts.model
+        stage = build_stage(model, seed=seed, num_samples=num_samples)
+        entries = _choose_entries(list_entries(parts), detectors, outside)
+        name, twin = f"zoo:{model.recipe.name}", parts.twin.denoiser
+        return Arena(name, model.denoiser, twin, stage, entries, model.planted)
+
+    return _compare(run, map(build_arena, models), watch)
+
+
+def run_prompted_bench(
+    claim: Claim,
+    folder: Path,
+    *,
+    seed: int,
+    detectors: Sequence[str] = (),
+    outside: Sequence[Detector] = (),
+) -> Run:
+    """Compare detectors on a model by prompts that are said to be memorized and not to be.
+
+    Args:
+        claim: The model and its prompts.
+        folder: Where the run is written; must not hold one.
+        seed: Seed of the outputs and of the split.
+        detectors: Names of shipped detectors; none means all. The residual always takes part.
+        outside: Detectors of others, under the names on their cards.
+
+    Raises:
+        BadInputError: when a prompt is in both lists.
+        CalibrationError: when there are too few prompts.
+    """
+    watch = Stopwatch()
+    stage = build_prompted_stage(claim, seed=seed)
+    entries = list_entries_of_others(claim.denoiser, claim.sampler)
+    spec = {
+        "models": [claim.name],
+        "detectors": list(detectors),
+        "outside": [detector.card.name for detector in outside],
+        "seed": seed,
+        "memorized": len(claim.memorized),
+        "others": len(claim.others),
+        "sampler": claim.sampler.model_dump(),
+    }
+    arena = Arena(
+        claim.name, claim.denoiser, None, stage, _choose_entries(entries, detectors, outside)
+    )
+    run = _start(folder, spec, {claim.name: claim.denoiser})
+    return _compare(run, iter([arena]), watch)
+
+
+def _start(folder: Path, spec: dict[str, Any], denoisers: Mapping[str, Denoiser]) -> Run:
+    prints = {f"fingerprint_{name}": fingerprint(one) for name, one in denoisers.items()}
+    return start_run(folder, kind="bench", spec=spec, provenance=prints)
+
+
+def _choose_entries(
+    entries: Sequence[Entry], detectors: Sequence[str], outside: Sequence[Detector]
+) -> list[Entry]:
+    chosen = select_entries(entries, detectors) if detectors else list(entries)
+    return chosen + [Entry(detector.card.name, (detector,)) for detector in outside]
+
+
+def _compare(run: Run, arenas: Iterator[Arena], watch: Stopwatch) -> Run:
+    """Let the detectors of every arena compete; one model at a time is held in memory."""
     rows, cost = [], {}
-    for place, (name, parts) in enumerate(zip(names, models, strict=True)):
-        entries = list_entries(parts)
-        entries = select_entries(entries, detectors) if detectors else entries
-        entries += [Entry(detector.card.name, (detector,)) for detector in outside]
-        stage = build_stage(parts.model, seed=seed, num_samples=num_samples)
-        cost[f"sample and label {name}"] = _cost(stage.evaluations, stage.seconds)
+    for place, arena in enumerate(arenas):
+        stage = arena.stage
+        cost[f"sample and label {arena.name}"] = _cost(stage.evaluations, stage.seconds)
         scoring = Stopwatch()
-        outcomes = _run_all(entries, stage, parts)
+        outcomes = _run_all(arena)
         spent = sum(outcome.spent for _, outcome in outcomes if isinstance(outcome, Outcome))
-        cost[f"score {name}"] = _cost(spent, scoring.seconds)
-        rows += [{"model": f"zoo:{name}"} | row for row in _list_rows(outcomes, stage, parts)]
-        _write(run, place, name, outcomes, stage)
-    results = {"rows": rows}
+        cost[f"score {arena.name}"] = _cost(spent, scoring.seconds)
+        rows += [{"model": arena.name} | row for row in _list_rows(outcomes, arena)]
+        _write(run, place, arena, outcomes)
+    results = {"rows": rows, "warnings": list_warnings(rows)}
     return finish_run(run, results=results, cost={"parts": cost, "seconds": watch.seconds})
 
 
-def _run_all(
-    entries: Sequence[Entry], stage: Stage, parts: DemoParts
-) -> list[tuple[Entry, Outcome | str]]:
-    shown = tqdm(entries, desc=parts.model.recipe.name, unit="detector", leave=False)
+def _run_all(arena: Arena) -> list[tuple[Entry, Outcome | str]]:
+    shown = tqdm(arena.entries, desc=arena.name, unit="detector", leave=False)
     return [
-        (entry, run_contest(entry, stage, parts.model.denoiser, parts.twin.denoiser))
-        for entry in shown
+        (entry, run_contest(entry, arena.stage, arena.denoiser, arena.twin)) for entry in shown
     ]
 
 
 def _list_rows(
-    outcomes: Sequence[tuple[Entry, Outcome | str]], stage: Stage, parts: DemoParts
+    outcomes: Sequence[tuple[Entry, Outcome | str]], arena: Arena
 ) -> list[dict[str, Any]]:
     residual = next(
         (o for e, o in outcomes if e.name == RESIDUAL and isinstance(o, Outcome)), None
@@ -96,25 +163,26 @@ def _list_rows(
     return [
         describe_skipped(entry, outcome)
         if isinstance(outcome, str)
-        else describe_outcome(outcome, stage, parts.model.planted, residual)
+        else describe_outcome(outcome, arena.stage, arena.planted, residual)
         for entry, outcome in outcomes
     ]
 
 
 def _write(
-    run: Run, place: int, name: str, outcomes: Sequence[tuple[Entry, Outcome | str]], stage: Stage
+    run: Run, place: int, arena: Arena, outcomes: Sequence[tuple[Entry, Outcome | str]]
 ) -> None:
     """Write the items of the report split, and what every detector said of them (NaN: unseen)."""
+    name, report = arena.name.removeprefix("zoo:"), arena.stage.report
     columns = {}
     for entry, outcome in outcomes:
         if isinstance(outcome, Outcome):
-            columns[entry.name] = np.full(len(stage.report), np.nan)
+            columns[entry.name] = np.full(len(report), np.nan)
             columns[entry.name][outcome.rows] = outcome.scores
-    first = next(iter(columns.values()), np.full(len(stage.report), np.nan))
-    count = len(stage.report)
+    first = next(iter(columns.values()), np.full(len(report), np.nan))
+    count = len(report)
     table = pa.table(
         {
-            "id": stage.report.ids,
+            "id": report.ids,
             "source": [f"{name}/report/{row:06d}" for row in range(count)],
             "score": pa.array(first, mask=np.isnan(first)),
             "p_value": pa.nulls(count, pa.float64()),
@@ -122,11 +190,11 @@ def _write(
             "verdict": pa.nulls(count, pa.string()),
             "error": pa.nulls(count, pa.string()),
             "model": [name] * count,
-            "planted": pa.array(stage.report.planted, mask=stage.report.planted < 0),
+            "planted": pa.array(report.planted, mask=report.planted < 0),
         }
     )
     write_items(run, table, part=place)
-    write_tensors(run, f"scores-{name}", columns)
+    write_tensors(run, f"scores-{place}", columns)
 
 
 def _cost(evaluations: int, seconds: float) -> dict[str, float | int]:

@@ -5,8 +5,7 @@
 2. Its threshold is set on novel outputs of the selection stream, for one percent.
 3. Everything that is told comes from the report split: other planted images, other noise.
 
-A detector that costs much sees a seeded subsample: at most `PASSES` passes through the network a
-part, but at least `LEAST` items of each kind.
+A detector that costs much sees a seeded subsample of every part, see `bench/budget.py`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
+from equipoise.bench.budget import count_affordable
 from equipoise.bench.entry import Entry
 from equipoise.bench.interval import (
     Estimate,
@@ -26,14 +26,13 @@ from equipoise.bench.interval import (
     exact_rate,
 )
 from equipoise.bench.stage import Items, Stage
+from equipoise.bench.wording import PromptBaseline
 from equipoise.denoisers import Denoiser
-from equipoise.detection import Detector, Scores, find_obstacle, weighted_auroc
+from equipoise.detection import Card, Detector, Scores, find_obstacle, weighted_auroc
 from equipoise.images import as_unit
 from equipoise.zoo.planting import PlantedImage
 
 FPR = 0.01
-PASSES = 4000
-LEAST = 100
 ROC_POINTS = np.unique(
     np.concatenate([[0.0], np.geomspace(0.002, 0.1, 16), np.linspace(0.1, 1, 10)])
 )
@@ -44,11 +43,11 @@ class Outcome:
     """What a detector said of the report split, higher = more memorized, and what it cost."""
 
     entry: Entry
-    detector: Detector
+    detector: Detector | PromptBaseline
     sign: int
     rows: Int64[np.ndarray, " case"]
     scores: Float64[np.ndarray, " case"]
-    twin: Float64[np.ndarray, " case"]
+    twin: Float64[np.ndarray, " case"] | None
     calibration: Float64[np.ndarray, " novel"]
     arms: dict[str, Float64[np.ndarray, " real"] | None]
     chosen_auroc: float
@@ -56,18 +55,19 @@ class Outcome:
     spent: int
 
 
-def run_contest(entry: Entry, stage: Stage, denoiser: Denoiser, twin: Denoiser) -> Outcome | str:
+def run_contest(
+    entry: Entry, stage: Stage, denoiser: Denoiser, twin: Denoiser | None
+) -> Outcome | str:
     """Choose, calibrate and score; or say why the detector cannot be used on the model."""
     card = entry.candidates[0].card
     obstacle = find_obstacle(card, denoiser)
     if obstacle:
         return obstacle
-    limit = max(LEAST, PASSES // max(card.evaluations, 1))
+    limit = count_affordable(card, denoiser)
     spent: list[Scores] = []
 
-    def ask(detector: Detector, model: Denoiser, items: Items) -> np.ndarray:
-        images = as_unit(items.pictures)
-        spent.append(detector.score(model, images, items.ids, conditions=items.conditions))
+    def ask(detector: Detector | PromptBaseline, model: Denoiser, items: Items) -> np.ndarray:
+        spent.append(_score(detector, model, items))
         return spent[-1].values.numpy()
 
     choose, calibrate = (
@@ -86,18 +86,31 @@ def run_contest(entry: Entry, stage: Stage, denoiser: Denoiser, twin: Denoiser) 
     seconds = spent[-1].seconds / len(rows)
     return Outcome(
         entry, detector, sign, rows, scores,
-        twin=sign * ask(detector, twin, told),
+        twin=None if twin is None else sign * ask(detector, twin, told),
         calibration=sign * ask(detector, denoiser, calibrate),
         arms={
             name: sign * ask(detector, denoiser, items.pick(items.find_first(limit)))
-            if items.conditions is not None or "condition" not in card.needs
+            if _can_see(card, items)
             else None
-            for name, items in (("training", stage.training), ("held_out", stage.held_out))
+            for name, items in stage.arms.items()
         },
         chosen_auroc=max(areas[best], 1 - areas[best]),
         seconds_per_item=seconds,
         spent=sum(part.evaluations for part in spent),
     )  # fmt: skip
+
+
+def _score(detector: Detector | PromptBaseline, denoiser: Denoiser, items: Items) -> Scores:
+    if isinstance(detector, PromptBaseline):
+        return detector.score_prompts(items.prompts or [])
+    images = as_unit(items.pictures)
+    return detector.score(denoiser, images, items.ids, conditions=items.conditions)
+
+
+def _can_see(card: Card, items: Items) -> bool:
+    """Say whether items have what a detector needs: real images may lack a condition."""
+    known = {"condition": items.conditions, "words": items.prompts}
+    return all(known[need] is not None for need in card.needs if need in known)
 
 
 def describe_outcome(
@@ -127,7 +140,9 @@ def describe_outcome(
             copies, groups, outcome.calibration, allowed_above=allowed
         ),
         "fpr": exact_rate(int((novel > threshold).sum()), len(novel)),
-        "clean_twin_auroc": estimate_auroc(outcome.twin[copy], groups, outcome.twin[~copy]),
+        "clean_twin_auroc": None
+        if outcome.twin is None
+        else estimate_auroc(outcome.twin[copy], groups, outcome.twin[~copy]),
         "minus_residual": _compare(outcome, residual, stage),
         "against": {
             name: None if real is None else estimate_auroc(copies, groups, real)
@@ -176,15 +191,18 @@ def _compare(outcome: Outcome, residual: Outcome | None, stage: Stage) -> Estima
     other = residual.scores[[place[int(outcome.rows[at])] for at in common]]
     planted = stage.report.planted[outcome.rows[common]]
     copy = planted >= 0
-    return estimate_difference(
-        mine[copy], mine[~copy], other[copy], other[~copy], planted[copy]
-    )
+    return estimate_difference(mine[copy], mine[~copy], other[copy], other[~copy], planted[copy])
 
 
 def _split_copies(
     outcome: Outcome, groups: np.ndarray, images: Mapping[int, PlantedImage], trait: str
 ) -> dict[str, Estimate]:
-    """AUROC of the copies of each kind, or of each multiplicity, against all novel outputs."""
+    """AUROC of the copies of each kind, or of each multiplicity, against all novel outputs.
+
+    Empty where no such thing is known of the images.
+    """
+    if not images:
+        return {}
     count = len(groups)
     copies, novel = outcome.scores[:count], outcome.scores[count:]
     traits = np.array([str(getattr(images[int(index)], trait)) for index in groups])

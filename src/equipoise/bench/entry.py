@@ -9,9 +9,14 @@ were chosen, on the same half of the planted images, when the model was made.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from equipoise.bench.baselines import PICTURE_STATISTICS, PictureBaseline
+from equipoise.bench.baselines import (
+    PICTURE_STATISTICS,
+    DenoisingResidual,
+    PictureBaseline,
+)
 from equipoise.bench.demo import DemoParts
 from equipoise.bench.fit import list_sigmas
+from equipoise.bench.wording import PROMPT_STATISTICS, PromptBaseline
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Anisotropy,
@@ -22,10 +27,13 @@ from equipoise.detection import (
     OneStepConfidence,
     OneStepSimilarity,
     Sharpness,
+    Spikiness,
     TiledDistance,
 )
 from equipoise.detection.start import SIGMA_MAX
 from equipoise.errors import BadInputError, closest
+from equipoise.representation import select_sites
+from equipoise.sampling import SamplerSpec
 
 DRAWS = 2
 GAP_STEPS = 10
@@ -38,22 +46,40 @@ class Entry:
     """A detector under the name it has in the table, with its variants."""
 
     name: str
-    candidates: tuple[Detector, ...]
+    candidates: tuple[Detector | PromptBaseline, ...]
     baseline: bool = False
 
 
 def list_entries(parts: DemoParts) -> list[Entry]:
-    """List everything that is shipped, for one model."""
-    rivals = parts.rivals
+    """List everything that is shipped, for a model of the zoo."""
+    denoiser, sampler, rivals = parts.model.denoiser, parts.model.recipe.sampler, parts.rivals
     return [
         Entry("spikiness", (parts.calibration.detector,)),
         Entry("paper_statistic", (rivals.paper,)),
-        *(Entry(group[0].card.name, group) for group in _list_groups(parts)),
+        *_list_published(denoiser, sampler),
         Entry("denoising_residual", (rivals.residual,), baseline=True),
-        *(
-            Entry(name, (PictureBaseline(statistic=name),), baseline=True)
-            for name in PICTURE_STATISTICS
+        *_list_trivial(),
+    ]
+
+
+def list_entries_of_others(denoiser: Denoiser, sampler: SamplerSpec) -> list[Entry]:
+    """List everything for a model for which nothing was chosen yet.
+
+    Args:
+        denoiser: The model; its default sites are looked at, together and the first alone.
+        sampler: How its outputs are drawn.
+    """
+    sites, sigmas = select_sites(denoiser, denoiser.default_sites), list_sigmas(denoiser)
+    return [
+        Entry("spikiness", tuple(Spikiness(sites=sites, sigma=sigma) for sigma in sigmas)),
+        Entry("paper_statistic", tuple(Spikiness(sites=sites[:1], sigma=s) for s in sigmas)),
+        *_list_published(denoiser, sampler),
+        Entry(
+            "denoising_residual",
+            tuple(DenoisingResidual(sigma=sigma) for sigma in sigmas),
+            baseline=True,
         ),
+        *_list_trivial(),
     ]
 
 
@@ -73,11 +99,11 @@ def select_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry
     return [entry for entry in entries if entry.name in {*names, "denoising_residual"}]
 
 
-def _list_groups(parts: DemoParts) -> list[tuple[Detector, ...]]:
-    denoiser: Denoiser = parts.model.denoiser
+def _list_published(denoiser: Denoiser, sampler: SamplerSpec) -> list[Entry]:
+    """List the detectors of others, each with its variants."""
     top, near = denoiser.snap(SIGMA_MAX), list_sigmas(denoiser)
     low = denoiser.snap(SIGMA_LOW * denoiser.data_std)
-    return [
+    groups: list[tuple[Detector, ...]] = [
         tuple(IntrinsicDimension(sigma=sigma, draws=DRAWS) for sigma in near),
         (NoiseGap(sigma=top, draws=DRAWS),),
         (NoiseGap(sigma=top, steps=GAP_STEPS, draws=1),),
@@ -88,5 +114,13 @@ def _list_groups(parts: DemoParts) -> list[tuple[Detector, ...]]:
         (AttentionEntropy(sigma=top, draws=DRAWS),),
         (Anisotropy(sigma=top, sigma_low=low, draws=DRAWS),),
         (OneStepConfidence(sigma=top, draws=DRAWS),),
-        (TiledDistance(sampler=parts.model.recipe.sampler, draws=3),),
+        (TiledDistance(sampler=sampler, draws=3),),
     ]
+    return [Entry(group[0].card.name, group) for group in groups]
+
+
+def _list_trivial() -> list[Entry]:
+    """List the baselines that see the picture alone, or the words alone."""
+    pictures = [PictureBaseline(statistic=name) for name in PICTURE_STATISTICS]
+    words = [PromptBaseline(statistic=name) for name in PROMPT_STATISTICS]
+    return [Entry(one.card.name, (one,), baseline=True) for one in (*pictures, *words)]

@@ -135,9 +135,7 @@ def _reweigh(
     return low, high
 
 
-def _describe(
-    value: float | None, ends: tuple[float, float] | None, groups: Groups
-) -> Estimate:
+def _describe(value: float | None, ends: tuple[float, float] | None, groups: Groups) -> Estimate:
     low, high = ends or (None, None)
     return {
         "value": value, "low": low, "high": high,

@@ -58,7 +58,7 @@ def _build_line(row: Mapping[str, Any]) -> str:
         ", ".join(row["needs"]),
         _write(row["auroc"]),
         "" if difference is None else _write(difference, sign="+"),
-        _write(row["clean_twin_auroc"]),
+        _write(row["clean_twin_auroc"]) if row["clean_twin_auroc"] else "",
         _write(row["tpr_at_1pct_fpr"], digits=2),
         str(row["evaluations"]),
     )

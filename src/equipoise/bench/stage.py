@@ -4,13 +4,14 @@
   every detector are chosen here.
 - calibrate: further novel outputs of the same stream. They set each detector's own threshold.
 - report: copies of the *report* half and novel outputs, from another stream of noise.
-- training: training images that were not planted; held_out: images that the model never saw.
+- arms of real images: *training*, images that were not planted; *held_out*, images that the model
+  never saw.
 
 The grey zone is left out. Items come in the order of their seeded streams, so the first n are a
 seeded subsample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,16 @@ MIN_CALIBRATE = 99
 
 @dataclass(frozen=True)
 class Items:
-    """Pictures with what a detector may know of them, and the planted image each copies, or -1."""
+    """Pictures with what a detector may know of them, and the planted image each copies, or -1.
+
+    Conditions and prompts are None where the model takes none, or they are not known.
+    """
 
     pictures: UInt8[Tensor, "case channel height width"]
     ids: list[str]
     conditions: Shaped[Tensor, "case ..."] | None
     planted: Int64[np.ndarray, " case"]
+    prompts: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,7 +53,8 @@ class Items:
         at = torch.from_numpy(rows)
         conditions = None if self.conditions is None else self.conditions[at]
         ids = [self.ids[row] for row in rows]
-        return Items(self.pictures[at], ids, conditions, self.planted[rows])
+        prompts = None if self.prompts is None else [self.prompts[row] for row in rows]
+        return Items(self.pictures[at], ids, conditions, self.planted[rows], prompts)
 
     def find_first(self, limit: int) -> Int64[np.ndarray, " row"]:
         """Return the rows of the first copies and of the first others, at most `limit` of each."""
@@ -63,8 +69,7 @@ class Stage:
     choose: Items
     calibrate: Items
     report: Items
-    training: Items
-    held_out: Items
+    arms: Mapping[str, Items]
     evaluations: int
     seconds: float
 
@@ -84,15 +89,14 @@ def build_stage(model: ZooModel, *, seed: int, num_samples: int) -> Stage:
     second = generate_outputs(model, num_samples, seed=seed, stream="bench-report")
     chosen_on, told = _find_copies(first, "selection"), _find_copies(second, "report")
     novel, others = np.flatnonzero(first.novel), np.flatnonzero(second.novel)
-    _check_sizes(len(chosen_on), len(told), len(novel) - NUM_CHOOSE, len(others))
+    sizes = (len(chosen_on), len(told), len(novel) - NUM_CHOOSE, len(others))
+    check_sizes(*sizes, remedy="Draw more with --num-samples.")
     outputs = [_build_items(model, part, seed) for part in (first, second)]
-    training, held_out = _take_real(model, seed)
     return Stage(
         choose=outputs[0].pick(np.concatenate([chosen_on, novel[:NUM_CHOOSE]])),
         calibrate=outputs[0].pick(novel[NUM_CHOOSE:]),
         report=outputs[1].pick(np.concatenate([told, others])),
-        training=training,
-        held_out=held_out,
+        arms=_take_real(model, seed),
         evaluations=first.evaluations + second.evaluations,
         seconds=first.seconds + second.seconds,
     )
@@ -106,31 +110,47 @@ def _build_items(model: ZooModel, outputs: LabelledOutputs, seed: int) -> Items:
     conditions = model.draw_conditions(outputs.sources, seed=seed)
     is_copy = (outputs.labels == "copy") & (outputs.splits != "")
     planted = np.where(is_copy, outputs.nearest, -1)
-    return Items(outputs.pictures, outputs.ids, conditions, planted)
+    prompts = model.draw_prompts(outputs.sources, seed=seed)
+    return Items(outputs.pictures, outputs.ids, conditions, planted, prompts)
 
 
-def _take_real(model: ZooModel, seed: int) -> tuple[Items, Items]:
+def _take_real(model: ZooModel, seed: int) -> dict[str, Items]:
     """Draw training images that were not planted, and held-out images, by the seed."""
     generator = np.random.default_rng(seed)
     plain = np.setdiff1d(np.arange(model.recipe.num_images), list(model.planted))
     chosen = torch.from_numpy(generator.permutation(plain)[:NUM_REAL])
     held_out = torch.from_numpy(generator.permutation(len(model.held_out))[:NUM_REAL])
-    return (
-        _build_real(model.training_set.images[chosen], model.list_conditions(chosen)),
-        _build_real(model.held_out[held_out], None),
-    )
+    prompts = model.list_prompts(held_out, held_out=True)
+    return {
+        "training": _build_real(
+            model.training_set.images[chosen],
+            model.list_conditions(chosen),
+            model.list_prompts(chosen),
+        ),
+        "held_out": _build_real(
+            model.held_out[held_out],
+            None if prompts is None else model.encode_prompts(prompts),
+            prompts,
+        ),
+    }
 
 
-def _build_real(pictures: Tensor, conditions: Tensor | None) -> Items:
-    return Items(pictures, content_ids(pictures), conditions, np.full(len(pictures), -1))
+def _build_real(pictures: Tensor, conditions: Tensor | None, prompts: list[str] | None) -> Items:
+    planted = np.full(len(pictures), -1)
+    return Items(pictures, content_ids(pictures), conditions, planted, prompts)
 
 
-def _check_sizes(*sizes: int) -> None:
+def check_sizes(copies: int, told: int, calibrate: int, novel: int, *, remedy: str) -> None:
+    """Refuse splits that are too small.
+
+    Raises:
+        CalibrationError: when a split lacks copies or novel outputs; ends with the remedy.
+    """
     wanted: Sequence[int] = (2, 2, MIN_CALIBRATE, MIN_CALIBRATE)
+    sizes = [max(size, 0) for size in (copies, told, calibrate, novel)]
     if any(size < least for size, least in zip(sizes, wanted, strict=True)):
-        copies, told, calibrate, novel = (max(size, 0) for size in sizes)
         raise CalibrationError(
-            f"Too few outputs to compare detectors: {copies} copies to choose on, {told} to "
-            f"report on, {calibrate} novel outputs to calibrate, {novel} to report on; at least "
-            f"{', '.join(map(str, wanted))} are needed. Draw more with --num-samples."
+            f"Too few outputs to compare detectors: {sizes[0]} copies to choose on, {sizes[1]} to "
+            f"report on, {sizes[2]} novel outputs to calibrate, {sizes[3]} to report on; at least "
+            f"{', '.join(map(str, wanted))} are needed. {remedy}"
         )

@@ -1,10 +1,13 @@
-"""`equipoise bench`: detectors side by side on models whose copies are known."""
+"""`equipoise bench`: detectors side by side where the truth is known."""
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.output import Count, Device, Json, emit, show_rate, tabulate
+
+if TYPE_CHECKING:
+    from equipoise.bench.prompted import Claim
 
 HEAD = ["detector", "AUROC", "clean twin", "copies found", "false", "passes", "ms an item"]
 
@@ -15,43 +18,75 @@ def bench(
     detectors: str = "",
     seed: int = 0,
     num_samples: Count = 1000,
+    prompts: Path | None = None,
+    negatives: Path | None = None,
     out: Path | None = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Compare detectors on models whose copies are known.
+    """Compare detectors on models whose copies are known, or by two lists of prompts.
 
     Sigma and sign of every detector are chosen on copies of half of the planted images, its
     threshold is set on novel outputs of the same stream, and everything is reported on copies of
     the other half and on novel outputs of another stream. Detectors that need what a model does
     not have are skipped, with the reason.
 
+    With --prompts and --negatives the model may be any text-to-image model; one output is drawn a
+    prompt, and the truth is what the lists say.
+
     Args:
-        models: Models of the zoo, separated by commas.
+        models: Models of the zoo, separated by commas; with --prompts one model, from anywhere.
         detectors: Names of detectors, separated by commas; default all.
         seed: Seed of the outputs.
-        num_samples: Outputs of each of the two streams of a model.
+        num_samples: Outputs of each of the two streams of a model; without --prompts.
+        prompts: Prompts said to be memorized: one a line, or a CSV file with a column of them.
+        negatives: Prompts said not to be, from the same source if possible.
         out: Run folder to write; default runs/bench-TIME.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.bench.comparison import run_bench
+    from equipoise.bench.comparison import run_bench, run_prompted_bench
     from equipoise.bench.parts import load_parts
     from equipoise.report import render_report
 
     folder = out or Path("runs") / f"bench-{datetime.now():%Y%m%d-%H%M%S}"
-    run = run_bench(
-        [load_parts(name, device=device) for name in _split(models)], folder,
-        seed=seed, detectors=_split(detectors), num_samples=num_samples,
-    )  # fmt: skip
+    claim = _read_claim(models, prompts, negatives, device)
+    chosen = _split(detectors)
+    if claim:
+        run = run_prompted_bench(claim, folder, seed=seed, detectors=chosen)
+    else:
+        parts = [load_parts(name, device=device) for name in _split(models)]
+        run = run_bench(parts, folder, seed=seed, detectors=chosen, num_samples=num_samples)
     report = render_report(run.path)
-    rows = run.record.results["rows"]
+    rows, warnings = run.record.results["rows"], run.record.results["warnings"]
     document = {
         "rows": rows,
+        "warnings": warnings,
         "run": str(run.path),
         "report": str(report),
         "seconds": run.record.cost["seconds"],
     }
-    emit(document, _describe(rows, report), as_json=as_json)
+    emit(document, "\n".join([*warnings, _describe(rows, report)]), as_json=as_json)
+
+
+def _read_claim(
+    models: str, prompts: Path | None, negatives: Path | None, device: str
+) -> "Claim | None":
+    """Open one model and its two lists of prompts; None where no list is given."""
+    from equipoise.auditing.prompts import read_prompts
+    from equipoise.auditing.subject import follow_prompts, open_subject
+    from equipoise.bench.prompted import Claim
+    from equipoise.errors import BadInputError
+
+    if prompts is None and negatives is None:
+        return None
+    if prompts is None or negatives is None or len(_split(models)) != 1:
+        raise BadInputError(
+            "A comparison by prompts needs --prompts FILE, said to be memorized, --negatives "
+            "FILE, said not to be, and one model: --models MODEL."
+        )
+    subject = follow_prompts(open_subject(models.strip(), device=device))
+    memorized, others = (tuple(dict.fromkeys(read_prompts(p))) for p in (prompts, negatives))
+    return Claim(subject.name, subject.denoiser, subject.sampler, memorized, others)
 
 
 def _split(names: str) -> list[str]:
@@ -75,7 +110,7 @@ def _list_cells(row: dict[str, Any]) -> list[str]:
     return [
         row["detector"].replace("_", " ") + (" (baseline)" if row["baseline"] else ""),
         show_rate(row["auroc"]),
-        show_rate(row["clean_twin_auroc"]),
+        show_rate(row["clean_twin_auroc"]) if row["clean_twin_auroc"] else "no twin",
         show_rate(row["tpr_at_1pct_fpr"]),
         f"{row['fpr']['value']:.3f}",
         str(row["evaluations"]),

@@ -16,6 +16,7 @@ from equipoise.detection.calibration import (
 from equipoise.detection.card import Card, Detector, find_obstacle
 from equipoise.detection.confidence import OneStepConfidence
 from equipoise.detection.dimension import IntrinsicDimension
+from equipoise.detection.drawn import DrawnDetector, Measure
 from equipoise.detection.draws import (
     DEFAULT_BATCH,
     Noisy,
@@ -57,11 +58,13 @@ __all__ = [
     "Card",
     "ChosenCell",
     "Detector",
+    "DrawnDetector",
     "Heat",
     "IntrinsicDimension",
     "Judgement",
     "KnownCopies",
     "Look",
+    "Measure",
     "Mode",
     "NoiseGap",
     "Noisy",

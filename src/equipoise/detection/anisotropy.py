@@ -12,36 +12,29 @@ References:
     Log-Probability (Asthana and Belagiannis, 2026) | arXiv 2601.20642
 """
 
-from collections.abc import Sequence
-
-from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.card import Card, require_conditions
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.card import Card
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 from equipoise.detection.start import Answers, ask_twice, norm_of
 
 
-class Anisotropy(BaseModel):
-    """Norm of the pull of the condition at high noise, plus its angle to the score at low."""
+class Anisotropy(DrawnDetector):
+    """Norm of the pull of the condition at high noise, plus its angle to the score at low noise.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Sigma is the high level.
+    """
 
-    sigma: float = Field(gt=0)
-    """High noise level, data units."""
     sigma_low: float = Field(gt=0)
     """Low noise level, data units."""
     norm_weight: float = 1.0
     """Weight of the norm, g_n."""
     cosine_weight: float = 1.0
     """Weight of the cosine, g_c."""
-    draws: int = Field(default=4, ge=1)
-    """Noise draws an image."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -55,22 +48,8 @@ class Anisotropy(BaseModel):
             direction="a memorized condition pulls hard, and along the score",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score the conditions of images; four forwards a draw.
-
-        Raises:
-            BadInputError: without one condition an image, or on a model that takes none.
-        """
-        watch = Stopwatch()
-        given = require_conditions(self.card, denoiser, conditions, len(ids))
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Ask with and without the condition at both levels; four forwards a draw."""
 
         def ask(noisy: Noisy, sigma: float) -> tuple[Tensor, Answers]:
             x = noisy.eps * (1 + sigma**2) ** 0.5
@@ -85,10 +64,4 @@ class Anisotropy(BaseModel):
             norm = norm_of(high.gap) / self.sigma
             return self.norm_weight * norm + self.cosine_weight * cosine.flatten(1).mean(dim=1)
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, conditions=given, batch=batch,
-        )  # fmt: skip
-        return Scores(
-            per_draw, evaluations=len(ids) * self.card.evaluations, seconds=watch.seconds
-        )
+        return measure_noisy

@@ -15,35 +15,27 @@ References:
     (Ren et al., 2024) | arXiv 2403.11052
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.card import Card, list_cross_attention, require_conditions
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.card import Card, list_cross_attention
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 from equipoise.errors import BadInputError
 from equipoise.representation import capture
 
 PUBLISHED_LAYER = 3
 
 
-class AttentionEntropy(BaseModel):
+class AttentionEntropy(DrawnDetector):
     """Entropy over tokens of the mean cross-attention of one layer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level of the start, data units."""
     layer: int = Field(default=PUBLISHED_LAYER, ge=0)
     """Cross-attention layer, counted from 0 in the order of a forward."""
-    draws: int = Field(default=4, ge=1)
-    """Noise draws an image."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -57,23 +49,12 @@ class AttentionEntropy(BaseModel):
             direction="a memorized prompt spreads attention over its tokens",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score the prompts of images; one truncated forward a draw.
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Capture queries and keys at pure noise; one truncated forward a draw.
 
         Raises:
-            BadInputError: without one condition an image, or on a model without cross-attention
-                or without that layer.
+            BadInputError: when the model has no such layer.
         """
-        watch = Stopwatch()
-        given = require_conditions(self.card, denoiser, conditions, len(ids))
         name = _find_layer(denoiser, self.layer)
         module: Any = denoiser.network.get_submodule(name)
         places = [f"{name}.to_q:out", f"{name}.to_k:out"]
@@ -83,11 +64,7 @@ class AttentionEntropy(BaseModel):
                 denoiser.denoise(noisy.noise, noisy.sigma, noisy.cond)
             return measure_entropy(*(tape[place] for place in places), heads=module.heads)
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, conditions=given, batch=batch,
-        )  # fmt: skip
-        return Scores(per_draw, evaluations=len(ids) * self.draws, seconds=watch.seconds)
+        return measure_noisy
 
 
 def measure_entropy(

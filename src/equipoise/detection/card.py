@@ -17,7 +17,7 @@ from equipoise.detection.draws import DEFAULT_BATCH, Scores
 from equipoise.errors import BadInputError
 from equipoise.representation import sites
 
-Need = Literal["condition", "gradient", "attention", "generations"]
+Need = Literal["condition", "gradient", "attention", "generations", "words"]
 """What a detector needs beyond images and forwards."""
 CROSS_ATTENTION = ".attn2.to_k:out"
 
@@ -31,7 +31,7 @@ class Card:
         source: Who wrote it, with its arXiv number.
         formula: The score, higher = more memorized.
         needs: What it needs beyond images and forwards: a condition an image, gradients of the
-            network, cross-attention to a prompt, whole generations.
+            network, cross-attention to a prompt, whole generations, the words of the prompt.
         evaluations: Passes through the network an item, forward or backward.
         direction: Why a high score should mean memorized.
     """
@@ -78,6 +78,8 @@ def find_obstacle(card: Card, denoiser: Denoiser) -> str | None:
     """Say why a detector cannot be used on a model; None where it can."""
     if "condition" in card.needs and denoiser.null_condition(1) is None:
         return "needs a condition (a prompt or a class), and the model takes none"
+    if "words" in card.needs and getattr(denoiser, "text_encoder", None) is None:
+        return "needs the words of a prompt, and the model reads none"
     if "attention" in card.needs and not list_cross_attention(denoiser):
         return "needs cross-attention to a prompt, and the model has none"
     return None

@@ -10,31 +10,20 @@ References:
     | arXiv 2305.08694
 """
 
-from collections.abc import Sequence
-
-from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.card import Card, require_conditions
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.card import Card
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 from equipoise.detection.start import GUIDANCE, ask_twice
 
 
-class OneStepConfidence(BaseModel):
+class OneStepConfidence(DrawnDetector):
     """Mean squared distance from pure noise to the estimate after one guided step."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level of the start, data units."""
     guidance: float = GUIDANCE
     """Weight of classifier-free guidance."""
-    draws: int = Field(default=4, ge=1)
-    """Noise draws an image."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -48,32 +37,12 @@ class OneStepConfidence(BaseModel):
             direction="one step with a memorized prompt goes all the way",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score the conditions of images; two forwards a draw.
-
-        Raises:
-            BadInputError: without one condition an image, or on a model that takes none.
-        """
-        watch = Stopwatch()
-        given = require_conditions(self.card, denoiser, conditions, len(ids))
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Take one guided step from pure noise; two forwards a draw."""
 
         def measure_noisy(noisy: Noisy) -> Tensor:
             z = noisy.noise
             estimate = ask_twice(denoiser, z, noisy.sigma, noisy.cond).guide(self.guidance)
             return (z.double() - estimate.double()).flatten(1).square().mean(dim=1)
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, conditions=given, batch=batch,
-        )  # fmt: skip
-        return Scores(
-            per_draw, evaluations=len(ids) * self.card.evaluations, seconds=watch.seconds
-        )
+        return measure_noisy

@@ -18,30 +18,21 @@ References:
     | arXiv 2411.00113
 """
 
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.detection.card import Card
 from equipoise.detection.derivative import pull
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 
 
-class IntrinsicDimension(BaseModel):
-    """Minus the local intrinsic dimension that the model gives an image."""
+class IntrinsicDimension(DrawnDetector):
+    """Minus the local intrinsic dimension that the model gives an image.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level, data units: the scale at which dimension is asked for."""
-    draws: int = Field(default=4, ge=1)
-    """Random sign vectors an image, for the trace."""
-    seed: int = 0
-    """Seed of the sign vectors."""
+    Sigma is the scale at which dimension is asked for; a draw is a vector of signs, for the trace.
+    """
 
     @property
     def card(self) -> Card:
@@ -55,17 +46,8 @@ class IntrinsicDimension(BaseModel):
             direction="a memorized image has no dimension around it",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score images with values in [0, 1]; a forward and a backward a draw, no condition."""
-        watch = Stopwatch()
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Look at the image itself, without noise and without a condition."""
 
         def measure_noisy(noisy: Noisy) -> Tensor:
             empty = denoiser.null_condition(len(noisy.x0))
@@ -77,10 +59,4 @@ class IntrinsicDimension(BaseModel):
             moved = (x0_hat - noisy.x0).double().flatten(1).square().sum(dim=1)
             return -(trace + moved / noisy.sigma.double() ** 2)
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, batch=batch,
-        )  # fmt: skip
-        return Scores(
-            per_draw, evaluations=len(ids) * self.card.evaluations, seconds=watch.seconds
-        )
+        return measure_noisy

@@ -15,17 +15,16 @@ References:
     | arXiv 2407.21720
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.card import Card, require_conditions
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.card import Card
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 from equipoise.detection.start import GUIDANCE, Start, ask_twice, begin, norm_of
 from equipoise.sampling import build_sigmas
 
@@ -33,23 +32,15 @@ SIGMA_MIN = 0.02
 RHO = 7.0
 
 
-class NoiseGap(BaseModel):
+class NoiseGap(DrawnDetector):
     """Norm of the difference between conditional and unconditional noise predictions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level it starts from, data units."""
     start: Start = "noise"
     """Pure noise, as published, or the noisy image."""
     steps: int = Field(default=1, ge=1)
     """Steps of the guided path from there; 1 looks at the start only."""
     guidance: float = GUIDANCE
     """Guidance along the path; one step does not use it."""
-    draws: int = Field(default=4, ge=1)
-    """Noise draws an image."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -64,22 +55,8 @@ class NoiseGap(BaseModel):
             direction="a memorized condition changes the prediction much",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score images with values in [0, 1] and their conditions; two forwards a step.
-
-        Raises:
-            BadInputError: without one condition an image, or on a model that takes none.
-        """
-        watch = Stopwatch()
-        given = require_conditions(self.card, denoiser, conditions, len(ids))
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Follow the guided path; two forwards a step."""
         levels = self._list_levels(denoiser)
 
         def measure_noisy(noisy: Noisy) -> Tensor:
@@ -92,13 +69,7 @@ class NoiseGap(BaseModel):
                 x = x + (sigma_next - sigma) * slope
             return torch.stack(norms, dim=1).mean(dim=1)
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=levels[0], draws=self.draws, seed=self.seed, conditions=given, batch=batch,
-        )  # fmt: skip
-        return Scores(
-            per_draw, evaluations=len(ids) * self.card.evaluations, seconds=watch.seconds
-        )
+        return measure_noisy
 
     def _list_levels(self, denoiser: Denoiser) -> list[float]:
         if self.steps == 1:

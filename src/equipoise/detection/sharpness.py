@@ -11,36 +11,28 @@ References:
     Landscapes (Jeon et al., 2025) | arXiv 2412.04140
 """
 
-from collections.abc import Sequence
-
-from jaxtyping import Float, Shaped
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.card import Card, require_conditions
+from equipoise.detection.card import Card
 from equipoise.detection.derivative import push
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 from equipoise.detection.start import Start, ask_twice, begin, norm_of
 
 PASSES = 2 + 6
 """Two forwards for the direction, three passes for each of two products."""
 
 
-class Sharpness(BaseModel):
+class Sharpness(DrawnDetector):
     """Norm of the Hessian difference applied to the score difference."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level, data units."""
     start: Start = "noise"
     """Pure noise, as published, or the noisy image."""
     draws: int = Field(default=1, ge=1)
     """Noise draws an image."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -54,22 +46,8 @@ class Sharpness(BaseModel):
             direction="the density of a memorized condition is sharply curved",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score images with values in [0, 1] and their conditions.
-
-        Raises:
-            BadInputError: without one condition an image, or on a model that takes none.
-        """
-        watch = Stopwatch()
-        given = require_conditions(self.card, denoiser, conditions, len(ids))
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Multiply the score difference with the Hessian difference."""
 
         def measure_noisy(noisy: Noisy) -> Tensor:
             x = begin(noisy, self.start)
@@ -81,10 +59,4 @@ class Sharpness(BaseModel):
             ]
             return norm_of((products[0] - products[1]) / square)
 
-        per_draw = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, conditions=given, batch=batch,
-        )  # fmt: skip
-        return Scores(
-            per_draw, evaluations=len(ids) * self.card.evaluations, seconds=watch.seconds
-        )
+        return measure_noisy

@@ -13,17 +13,16 @@ References:
     Multiscale structural similarity for image quality assessment (Wang et al., 2003)
 """
 
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Float, Float64, Shaped
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float64
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from equipoise.denoisers.protocol import Denoiser
-from equipoise.detection.card import Card, require_conditions
-from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
+from equipoise.detection.card import Card
+from equipoise.detection.drawn import DrawnDetector, Measure
+from equipoise.detection.draws import Noisy
 from equipoise.detection.pair import compare_all_pairs
 from equipoise.errors import BadInputError
 
@@ -33,17 +32,11 @@ SCALES = 3
 K1, K2 = 0.01, 0.03
 
 
-class OneStepSimilarity(BaseModel):
+class OneStepSimilarity(DrawnDetector):
     """Largest similarity between one-step predictions from different noise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sigma: float = Field(gt=0)
-    """Noise level of the start, data units."""
     draws: int = Field(default=10, ge=2)
     """Noise draws an image, all of which are compared."""
-    seed: int = 0
-    """Seed of the noise."""
 
     @property
     def card(self) -> Card:
@@ -57,35 +50,25 @@ class OneStepSimilarity(BaseModel):
             direction="a memorized condition leads to one picture from any noise",
         )
 
-    def score(
-        self,
-        denoiser: Denoiser,
-        images: Float[Tensor, "case ..."],
-        ids: Sequence[str],
-        *,
-        conditions: Shaped[Tensor, "case ..."] | None = None,
-        batch: int = DEFAULT_BATCH,
-    ) -> Scores:
-        """Score the conditions of images; a forward a draw, one score from all draws together.
+    def build_measure(self, denoiser: Denoiser) -> Measure:
+        """Predict the picture from pure noise; a forward a draw.
 
         Raises:
-            BadInputError: without one condition an image, on a model that takes none, or whose
-                samples are no pictures of 11 x 11 or more.
+            BadInputError: when the samples are no pictures of 11 x 11 or more.
         """
-        watch = Stopwatch()
-        given = require_conditions(self.card, denoiser, conditions, len(ids))
         _check_side(denoiser.sample_shape)
 
         def measure_noisy(noisy: Noisy) -> Tensor:
             x0_hat = denoiser.denoise(noisy.noise, noisy.sigma, noisy.cond)
             return _stretch(-x0_hat.double())
 
-        deltas = score_draws(
-            denoiser, images, ids, measure_noisy,
-            sigma=self.sigma, draws=self.draws, seed=self.seed, conditions=given, batch=batch,
-        )  # fmt: skip
-        largest = compare_all_pairs(deltas, measure_similarity).amax(dim=1, keepdim=True)
-        return Scores(largest, evaluations=len(ids) * self.draws, seconds=watch.seconds)
+        return measure_noisy
+
+    def combine(
+        self, values: Float64[Tensor, "case draw channel height width"]
+    ) -> Float64[Tensor, "case column"]:
+        """Compare the draws of each item; one score from all of them."""
+        return compare_all_pairs(values, measure_similarity).amax(dim=1, keepdim=True)
 
 
 def measure_similarity(

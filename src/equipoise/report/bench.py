@@ -69,6 +69,7 @@ def build_bench(run: Run) -> dict[str, Any]:
     return {
         "spec": run.record.spec,
         "fields": fields,
+        "warnings": [str(one) for one in get_list(run.record.results.get("warnings"))],
         "spec_rows": flatten(run.record.spec),
         "provenance_rows": flatten(run.record.provenance),
         "parts": list_parts(run.record.cost),

@@ -77,10 +77,17 @@ class ZooModel:
         self, item_ids: Sequence[str], *, seed: int
     ) -> Shaped[Tensor, "case ..."] | None:
         """Draw what each output is asked to show: a class, evenly, or a caption; None: nothing."""
-        if isinstance(self.training_set, SceneSet):
-            return self._encode(draw_prompts(self.training_set, item_ids, seed=seed))
+        prompts = self.draw_prompts(item_ids, seed=seed)
+        if prompts is not None:
+            return self.encode_prompts(prompts)
         if isinstance(self.recipe, DitRecipe):
             return draw_choices(self.recipe.num_classes, seed=seed, item_ids=item_ids)
+        return None
+
+    def draw_prompts(self, item_ids: Sequence[str], *, seed: int) -> list[str] | None:
+        """Draw the caption each output is asked for; None for a model that reads no words."""
+        if isinstance(self.training_set, SceneSet):
+            return draw_prompts(self.training_set, item_ids, seed=seed)
         return None
 
     def build_lesson(self) -> Lesson:
@@ -94,11 +101,26 @@ class ZooModel:
         self, rows: Int[Tensor, " picture"]
     ) -> Shaped[Tensor, "picture ..."] | None:
         """Return the condition that training pictures answer to; None: the model takes none."""
-        known = self.training_set
-        if isinstance(known, SceneSet):
-            scenes = [known.scenes[row] for row in rows.tolist()]
-            return self._encode([write_caption(scene.attributes) for scene in scenes])
+        prompts, known = self.list_prompts(rows), self.training_set
+        if prompts is not None:
+            return self.encode_prompts(prompts)
+        assert not isinstance(known, SceneSet)
         return known.classes[known.group[rows]] if isinstance(self.recipe, DitRecipe) else None
+
+    def list_prompts(
+        self, rows: Int[Tensor, " picture"], *, held_out: bool = False
+    ) -> list[str] | None:
+        """Return the captions of training or held-out pictures; None: the model reads no words."""
+        known = self.training_set
+        if not isinstance(known, SceneSet):
+            return None
+        scenes = known.held_out if held_out else known.scenes
+        return [write_caption(scenes[row].attributes) for row in rows.tolist()]
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Return the condition of each prompt."""
+        assert isinstance(self.denoiser, TimedDenoiser)
+        return self.denoiser.encode_prompts(prompts)
 
     def label(self, pictures: UInt8[Tensor, "case channel height width"]) -> NearestLabels:
         """Say of each picture whether it copies a training image."""
@@ -121,10 +143,6 @@ class ZooModel:
     def to(self, device: str) -> "ZooModel":
         """Return it with the denoiser on `device`, in float32."""
         return replace(self, denoiser=self.denoiser.to(device, torch.float32))
-
-    def _encode(self, prompts: Sequence[str]) -> Tensor:
-        assert isinstance(self.denoiser, TimedDenoiser)
-        return self.denoiser.encode_prompts(prompts)
 
     def _splits(self) -> dict[int, str]:
         seen: dict[tuple[str, int], int] = {}

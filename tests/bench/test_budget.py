@@ -1,0 +1,31 @@
+import torch
+
+from equipoise.bench.budget import LEAST, WORK, count_affordable, count_operations
+from equipoise.denoisers import GaussianDenoiser, wrap
+from equipoise.detection import Card
+
+NETWORK = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.Linear(256, 64))
+MODEL = wrap(
+    NETWORK, sample_shape=(64,), data_std=1.0, prediction="x0",
+    call=lambda net, x, sigma: net(x), sites=("1:in",),
+)  # fmt: skip
+
+
+def build_card(evaluations):
+    return Card("one", "this test", "none", evaluations, "none")
+
+
+def test_operations_are_two_for_every_weight_and_sample():
+    assert count_operations(MODEL) == 2 * 2 * 64 * 256
+
+
+def test_items_fall_with_the_passes_down_to_a_least():
+    whole = int(WORK / (2 * 2 * 64 * 256))
+    assert count_affordable(build_card(1), MODEL) == whole
+    assert count_affordable(build_card(4), MODEL) == whole // 4
+    assert count_affordable(build_card(10**9), MODEL) == LEAST
+
+
+def test_a_formula_counts_as_at_least_one_operation():
+    formula = GaussianDenoiser(torch.zeros(2), torch.eye(2))
+    assert count_operations(formula) >= 1
