@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from equipoise.denoisers import Denoiser, device_of
 from equipoise.detection import Card
 
-WORK = 2.4e11
+WORK = 2.5e11
 """Floating-point operations of one detector on the copies, or on the others, of one part."""
 LEAST = 100
 """Items of a kind that every detector sees, whatever they cost."""
