@@ -1,6 +1,6 @@
 import torch
 
-from equipoise.bench.budget import LEAST, WORK, count_affordable, count_operations
+from equipoise.bench.budget import LEAST, WORK, count_affordable, count_operations, is_costly
 from equipoise.denoisers import GaussianDenoiser, wrap
 from equipoise.detection import Card
 
@@ -24,6 +24,8 @@ def test_items_fall_with_the_passes_down_to_a_least():
     assert count_affordable(build_card(1), MODEL) == whole
     assert count_affordable(build_card(4), MODEL) == whole // 4
     assert count_affordable(build_card(10**9), MODEL) == LEAST
+    assert is_costly(build_card(10**9), MODEL)
+    assert not is_costly(build_card(4), MODEL)
 
 
 def test_a_formula_counts_as_at_least_one_operation():

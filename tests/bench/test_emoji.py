@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from equipoise.bench import build, emoji, watch
+from equipoise.bench.stage import take_real
 from equipoise.denoisers import fingerprint
 from equipoise.loading import load
 from equipoise.zoo import recipe
@@ -57,6 +58,10 @@ def test_outputs_are_asked_for_captions_and_labelled_by_scenes(tiny, tmp_path):
     assert x0.shape == (2, 4, 16, 16)
     planted = [item.index for item in model.training_set.planted]
     assert model.label(model.training_set.images[planted]).names() == ["copy"] * 8
+    arms = take_real(model, 0)
+    assert [len(arms[name].prompts) for name in ("training", "held_out")] == [112, 5]
+    for items in arms.values():
+        assert torch.equal(items.conditions, model.encode_prompts(items.prompts))
     lesson = model.build_lesson()
     assert len(lesson.samples) == len(lesson.conditions) == len(model.training_set.images)
 

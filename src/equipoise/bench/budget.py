@@ -21,6 +21,11 @@ def count_affordable(card: Card, denoiser: Denoiser) -> int:
     return max(LEAST, int(WORK / (max(card.evaluations, 1) * count_operations(denoiser))))
 
 
+def is_costly(card: Card, denoiser: Denoiser) -> bool:
+    """Say whether the least number of items is more than ten times the work of others."""
+    return LEAST * max(card.evaluations, 1) * count_operations(denoiser) > 10 * WORK
+
+
 def count_operations(denoiser: Denoiser) -> int:
     """Count the floating-point operations of one forward on one sample; at least 1."""
     x = torch.zeros(1, *denoiser.sample_shape, device=device_of(denoiser))

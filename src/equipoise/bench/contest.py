@@ -5,7 +5,8 @@
 2. Its threshold is set on novel outputs of the selection stream, for one percent.
 3. Everything that is told comes from the report split: other planted images, other noise.
 
-A detector that costs much sees a seeded subsample of every part, see `bench/budget.py`.
+A detector that costs much sees a seeded subsample of every part, and one that costs very much is
+not shown to the twin nor to real images, see `bench/budget.py`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from equipoise.bench.budget import count_affordable
+from equipoise.bench.budget import count_affordable, is_costly
 from equipoise.bench.entry import Entry
 from equipoise.bench.interval import (
     Estimate,
@@ -63,7 +64,7 @@ def run_contest(
     obstacle = find_obstacle(card, denoiser)
     if obstacle:
         return obstacle
-    limit = count_affordable(card, denoiser)
+    limit, costly = count_affordable(card, denoiser), is_costly(card, denoiser)
     spent: list[Scores] = []
 
     def ask(detector: Detector | PromptBaseline, model: Denoiser, items: Items) -> np.ndarray:
@@ -86,11 +87,11 @@ def run_contest(
     seconds = spent[-1].seconds / len(rows)
     return Outcome(
         entry, detector, sign, rows, scores,
-        twin=None if twin is None else sign * ask(detector, twin, told),
+        twin=None if twin is None or costly else sign * ask(detector, twin, told),
         calibration=sign * ask(detector, denoiser, calibrate),
         arms={
             name: sign * ask(detector, denoiser, items.pick(items.find_first(limit)))
-            if _can_see(card, items)
+            if _can_see(card, items) and not costly
             else None
             for name, items in stage.arms.items()
         },

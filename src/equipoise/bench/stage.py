@@ -96,7 +96,7 @@ def build_stage(model: ZooModel, *, seed: int, num_samples: int) -> Stage:
         choose=outputs[0].pick(np.concatenate([chosen_on, novel[:NUM_CHOOSE]])),
         calibrate=outputs[0].pick(novel[NUM_CHOOSE:]),
         report=outputs[1].pick(np.concatenate([told, others])),
-        arms=_take_real(model, seed),
+        arms=take_real(model, seed),
         evaluations=first.evaluations + second.evaluations,
         seconds=first.seconds + second.seconds,
     )
@@ -114,7 +114,7 @@ def _build_items(model: ZooModel, outputs: LabelledOutputs, seed: int) -> Items:
     return Items(outputs.pictures, outputs.ids, conditions, planted, prompts)
 
 
-def _take_real(model: ZooModel, seed: int) -> dict[str, Items]:
+def take_real(model: ZooModel, seed: int) -> dict[str, Items]:
     """Draw training images that were not planted, and held-out images, by the seed."""
     generator = np.random.default_rng(seed)
     plain = np.setdiff1d(np.arange(model.recipe.num_images), list(model.planted))
