@@ -2,12 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from equipoise.cli.output import Count, Device, Json, emit, show_rate, tabulate
-
-if TYPE_CHECKING:
-    from equipoise.bench.prompted import Claim
 
 HEAD = ["detector", "AUROC", "clean twin", "copies found", "false", "passes", "ms an item"]
 
@@ -44,17 +41,19 @@ def bench(
         out: Run folder to write; default runs/bench-TIME.
         as_json: Print one JSON document on standard output and nothing else.
     """
+    from equipoise.auditing.claim import read_claim
     from equipoise.bench.comparison import run_bench, run_prompted_bench
     from equipoise.bench.parts import load_parts
     from equipoise.report import render_report
 
     folder = out or Path("runs") / f"bench-{datetime.now():%Y%m%d-%H%M%S}"
-    claim = _read_claim(models, prompts, negatives, device)
-    chosen = _split(detectors)
-    if claim:
+    names, chosen = _split(models), _split(detectors)
+    lists = _pair_lists(names, prompts, negatives)
+    if lists:
+        claim = read_claim(names[0], **lists, device=device)
         run = run_prompted_bench(claim, folder, seed=seed, detectors=chosen)
     else:
-        parts = [load_parts(name, device=device) for name in _split(models)]
+        parts = [load_parts(name, device=device) for name in names]
         run = run_bench(parts, folder, seed=seed, detectors=chosen, num_samples=num_samples)
     report = render_report(run.path)
     rows, warnings = run.record.results["rows"], run.record.results["warnings"]
@@ -68,25 +67,20 @@ def bench(
     emit(document, "\n".join([*warnings, _describe(rows, report)]), as_json=as_json)
 
 
-def _read_claim(
-    models: str, prompts: Path | None, negatives: Path | None, device: str
-) -> "Claim | None":
-    """Open one model and its two lists of prompts; None where no list is given."""
-    from equipoise.auditing.prompts import read_prompts
-    from equipoise.auditing.subject import follow_prompts, open_subject
-    from equipoise.bench.prompted import Claim
+def _pair_lists(
+    models: list[str], prompts: Path | None, negatives: Path | None
+) -> dict[str, Path] | None:
+    """Return both lists of prompts; None where none is given."""
     from equipoise.errors import BadInputError
 
     if prompts is None and negatives is None:
         return None
-    if prompts is None or negatives is None or len(_split(models)) != 1:
+    if prompts is None or negatives is None or len(models) != 1:
         raise BadInputError(
             "A comparison by prompts needs --prompts FILE, said to be memorized, --negatives "
             "FILE, said not to be, and one model: --models MODEL."
         )
-    subject = follow_prompts(open_subject(models.strip(), device=device))
-    memorized, others = (tuple(dict.fromkeys(read_prompts(p))) for p in (prompts, negatives))
-    return Claim(subject.name, subject.denoiser, subject.sampler, memorized, others)
+    return {"prompts": prompts, "negatives": negatives}
 
 
 def _split(names: str) -> list[str]:
