@@ -212,7 +212,7 @@ def _write_pair(setting: Setting, areas: tuple[float, float], row: Pair) -> str:
 HEAD = """# What the intervals are worth
 
 `python benchmarks/{page} {simulations}`: simulated benches, {simulations} a row, with the group counts of the
-zoo and a truth that is known. *Covers* is the interval that every page and table here has: the Bayesian bootstrap over
+zoo and a truth that is known. *Covers* is the interval of demo, bench and sweep: the Bayesian bootstrap over
 planted images and negatives with one planted image more, which nobody saw (`bench/interval.py`). *Percentile*
 is the grouped percentile bootstrap, for comparison. Nominal: 95 %; too wide is allowed. *Spreads*: of planted
 images, of copies of one image, in standard deviations of the negatives. 55 copies, 300 negatives."""
