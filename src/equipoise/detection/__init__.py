@@ -47,6 +47,7 @@ from equipoise.detection.sweep import (
     weighted_auroc,
 )
 from equipoise.detection.tiling import TiledDistance
+from equipoise.detection.whitening import WhitenedSpikiness, Whitening, fit_whitened
 
 __all__ = [
     "DEFAULT_BATCH",
@@ -82,11 +83,14 @@ __all__ = [
     "TiledDistance",
     "UnitScale",
     "Verdict",
+    "WhitenedSpikiness",
+    "Whitening",
     "build_default",
     "build_preset",
     "calibrate_scores",
     "choose_cell",
     "find_obstacle",
+    "fit_whitened",
     "has_places",
     "join_units",
     "judge",
