@@ -17,6 +17,7 @@ TESTED_ELSEWHERE = {
     "bench/parts.py": "bench/test_demo.py",
     "detection/draws.py": "detection/test_spikiness.py",
     "doors.py": "test_doors.py",
+    "studio/work.py": "studio/test_page.py",
     "errors.py": "test_house.py",
 }
 

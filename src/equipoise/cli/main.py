@@ -20,6 +20,7 @@ from equipoise.cli.monitor import monitor
 from equipoise.cli.runs import report, runs
 from equipoise.cli.sites import sites
 from equipoise.cli.steer import steer
+from equipoise.cli.studio import studio
 from equipoise.cli.sweep import sweep
 from equipoise.cli.theory import theory
 from equipoise.cli.verify import verify
@@ -34,7 +35,9 @@ app = App(
     error_console=Console(stderr=True),
     result_action="return_value",
 )
-for command in (demo, audit, bench, calibrate, duplicates, inspect, sites, sweep, verify, report):
+for command in (
+    demo, audit, bench, calibrate, duplicates, inspect, sites, studio, sweep, verify, report,
+):  # fmt: skip
     app.command(command)
 app.command(monitor)
 app.command(runs)
