@@ -79,6 +79,12 @@ def test_the_learning_rate_warms_up_and_ends_near_zero():
     assert rates[-1] < 0.01 * RECIPE.learning_rate
 
 
+def test_every_cycle_of_the_learning_rate_is_one_schedule_of_its_own():
+    half = RECIPE.model_copy(update={"steps": 50})
+    once = [learning_rate_at(step, half) for step in range(50)]
+    assert [learning_rate_at(step, RECIPE, cycles=2) for step in range(100)] == once + once
+
+
 def test_the_average_moves_by_one_minus_decay():
     average, network = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
     expected = 0.9 * average.weight.detach() + 0.1 * network.weight.detach()

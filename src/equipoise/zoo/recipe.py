@@ -41,6 +41,8 @@ class Recipe(BaseModel):
     """Peak of the Adam learning rate: linear warm-up, then cosine to zero."""
     warmup: int = 200
     """Steps of warm-up."""
+    cycles: int = Field(default=1, ge=1)
+    """Times the learning rate falls from its peak to zero; they divide the steps."""
     ema_decay: float = 0.998
     """Decay of the averaged weights a step; these are the ones shipped."""
     log_sigma_mean: float = -0.7
@@ -226,7 +228,8 @@ SD = SdRecipe(
     image_size=64,
     per_cell=6,
     multiplicities=(32, 96),
-    steps=10_000,
+    steps=20_000,
+    cycles=2,
     batch=16,
     learning_rate=1e-3,
     ema_decay=0.999,

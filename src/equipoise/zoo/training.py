@@ -58,7 +58,7 @@ def train(state: TrainingState, lesson: Lesson, recipe: Recipe) -> Iterator[Trai
     generator, optimizer = state.generator, state.optimizer
     denoiser = replace(state.average, network=state.network)
     for step in range(state.step, recipe.steps):
-        optimizer.param_groups[0]["lr"] = learning_rate_at(step, recipe)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, recipe, cycles=recipe.cycles)
         picks = torch.randint(len(lesson.rows), (recipe.batch,), generator=generator)
         pictures = lesson.rows[picks]
         loss = denoising_loss(
@@ -100,10 +100,17 @@ def denoising_loss(
     return (weight * error).mean()
 
 
-def learning_rate_at(step: int, recipe: Recipe | DecoderRecipe) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warm = min(1.0, (step + 1) / recipe.warmup)
-    return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+def learning_rate_at(step: int, recipe: Recipe | DecoderRecipe, *, cycles: int = 1) -> float:
+    """Linear warm-up, then a cosine to zero; the same again in every further cycle.
+
+    References:
+        SGDR: Stochastic Gradient Descent with Warm Restarts (Loshchilov and Hutter, 2017), Eq. 5
+        | arXiv 1608.03983
+    """
+    period = recipe.steps // cycles
+    place = step % period
+    warm = min(1.0, (place + 1) / recipe.warmup)
+    return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * place / period))
 
 
 @torch.no_grad()
