@@ -31,6 +31,9 @@ format: $(VENV)/.ok-dev  ## Format the code
 	$(VENV)/bin/ruff check --fix src tests
 	$(VENV)/bin/ruff format src tests
 
+docs: $(VENV)/.ok-dev  ## Build the documentation into build/site
+	$(VENV)/bin/zensical build --clean --strict
+
 fuzz: $(VENV)/.ok-dev  ## Change checkpoints at random 120,000 times (half an hour)
 	$(PY) benchmarks/fuzz_checkpoints.py --count 120000 > docs/fuzz.md
 
