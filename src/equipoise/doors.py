@@ -326,7 +326,7 @@ def monitor(
     loop: Iterable[_State],
     model: Denoiser | Callable[[_State], Denoiser],
     *,
-    training: UInt8[Tensor, "case channel height width"],
+    training: UInt8[Tensor, "case channel height width"] | None = None,
     held_out: UInt8[Tensor, "other channel height width"],
     every: int,
     checks: int = 50,
@@ -339,6 +339,7 @@ def monitor(
     count_copies: Callable[[Denoiser], float] | None = None,
     keep: Callable[[int, _State], None] | None = None,
     start: int = 0,
+    generate: Callable[[Denoiser], UInt8[Tensor, "case channel height width"]] | None = None,
     out: str | Path | None = None,
 ) -> WatchedLoop[_State]:
     """Watch a training: which images it begins to memorize, and when to stop.
@@ -352,7 +353,7 @@ def monitor(
         loop: What trains; yields something after every step.
         model: The denoiser whose network the loop changes in place (best the averaged weights),
             or a function from what the loop yields to the denoiser.
-        training: Training images, 8 bits; some of them are looked at.
+        training: Training images, 8 bits; some of them are looked at. Or give `generate`.
         held_out: Images like them that the model never sees, 8 bits; all are looked at.
         every: Steps between two checks, at least.
         checks: Most checks that are made.
@@ -365,6 +366,8 @@ def monitor(
         count_copies: Gives the share of copies among fresh outputs of the denoiser.
         keep: Called with step and state at each check up to the alarm, to keep a checkpoint.
         start: Steps that the loop has behind it; the checks that `out` holds up to there count.
+        generate: Where nobody has the training images: gives fresh outputs of the denoiser, 8
+            bits, which are held against `held_out` instead. Draws curves, stops nothing.
         out: Run folder with one row an image and check; None writes none.
 
     Raises:
@@ -373,7 +376,7 @@ def monitor(
     """
     spec = MonitorSpec(every, checks, false_stops, fdr, probe, budget, seed)
     folder = None if out is None else Path(out)
-    watch = Monitor(training, held_out, spec, detector, count_copies, folder)
+    watch = Monitor(training, held_out, spec, detector, count_copies, folder, generate)
     return WatchedLoop(loop, model, watch, keep, start)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from equipoise.errors import BadInputError, RunError
 from equipoise.monitoring.monitor import Monitor, MonitorSpec
-from equipoise.runs import load_run
+from equipoise.runs import load_run, read_part
 
 
 @pytest.mark.parametrize("words", [{"every": 0}, {"false_stops": 1.0}, {"budget": 2.0}])
@@ -39,3 +39,33 @@ def test_a_resumed_training_has_the_checks_of_an_unbroken_one(images, build_toy,
         other.begin(4)
     with pytest.raises(RunError, match="exists already"):
         watch(tmp_path / "parts", ())
+
+
+@pytest.mark.slow
+def test_without_training_images_outputs_draw_the_curves_and_nothing_is_stopped(
+    images, build_toy, tmp_path
+):
+    denoiser = build_toy()
+    monitor = Monitor(
+        None, images[30:], MonitorSpec(2, checks=5, probe=25), out=tmp_path / "run",
+        generate=lambda model: images[:30] if float(model.network.dial) else images[30:60],
+    )  # fmt: skip
+    monitor.begin()
+    for step in (2, 4):
+        denoiser.network.dial.data.fill_(float(step >= 4))
+        monitor.observe(step, lambda: denoiser)
+    monitor.finish()
+    calm, memorized = monitor.checks
+    assert 0.4 < calm.residual["value"] < 0.6
+    assert memorized.residual["value"] > 0.95
+    assert (memorized.p_value, memorized.stops, memorized.onsets) == (None, False, {})
+    rows = read_part(tmp_path / "run" / "monitor" / "check-000000004.parquet").to_pydict()
+    assert rows["side"] == ["generated"] * 25 + ["held_out"] * 90
+    assert set(rows["p_value"]) == set(rows["named"]) == {None}
+    assert "no stop rule without training images" in (tmp_path / "run/report.html").read_text()
+
+
+def test_training_images_or_outputs_are_needed_and_not_both(images):
+    for training, generate in ((None, None), (images[:30], lambda _: images[:30])):
+        with pytest.raises(BadInputError, match="either training=, images the model is trained"):
+            Monitor(training, images[30:], MonitorSpec(2), generate=generate)

@@ -17,11 +17,11 @@ class Check:
         residual: The same of the denoising residual.
         icr: Its minimum is where 2606.09718 stops; None where there are too few images for it.
         copies: Share of copies among fresh outputs; None when none were asked for.
-        p_value: Of the stop rule.
+        p_value: Of the stop rule; None where outputs stand in for training images.
         stops: Whether the rule stops here.
         onsets: Named images by their place in the training set, each with the step from which on
             it has been named without a break.
-        seconds: What the check took.
+        seconds: What looking took; the budget counts the writing of the page as well.
     """
 
     step: int
@@ -29,7 +29,7 @@ class Check:
     residual: Estimate
     icr: float | None
     copies: float | None
-    p_value: float
+    p_value: float | None
     stops: bool
     onsets: dict[int, int]
     seconds: float

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -24,7 +24,8 @@ from equipoise.detection import Spikiness
 from equipoise.errors import BadInputError
 from equipoise.monitoring.check import Check, read_check
 from equipoise.monitoring.consistency import observe_icr
-from equipoise.monitoring.probe import Evidence, build_detector, build_probe, look
+from equipoise.monitoring.probe import Evidence, Probe, build_detector, build_probe, look
+from equipoise.monitoring.rows import build_rows
 from equipoise.monitoring.split import Naming, StopRule, combine_signals, name_images
 from equipoise.monitoring.undisturbed import undisturbed
 from equipoise.report import render_report
@@ -88,31 +89,43 @@ class Monitor:
     """What watches a training; `begin`, then `observe` after every step, then `finish`.
 
     Args:
-        training: Training images, 8 bits.
+        training: Training images, 8 bits; None without them.
         held_out: Images like them that the model never sees, 8 bits.
         spec: How often, how many, and at which rates.
         detector: Where and how to look; default the paper's statistic at all default sites.
         count_copies: Called with the denoiser at each check; gives the share of copies among
             fresh outputs.
         out: Run folder; None writes none.
+        generate: In place of training images: called with the denoiser at each check, gives fresh
+            outputs, 8 bits. They are no sample of what is held out, so nothing is tested or
+            named; what memorization does to the curves is to lift them.
         checks: What was seen so far.
     """
 
-    training: UInt8[Tensor, "case channel height width"]
+    training: UInt8[Tensor, "case channel height width"] | None
     held_out: UInt8[Tensor, "other channel height width"]
     spec: MonitorSpec
     detector: Spikiness | None = None
     count_copies: Callable[[Denoiser], float] | None = None
     out: Path | None = None
+    generate: Callable[[Denoiser], UInt8[Tensor, "case channel height width"]] | None = None
     checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.spec.check()
         spec = self.spec
-        self._probe = build_probe(self.training, self.held_out, size=spec.probe, seed=spec.seed)
+        if (self.training is None) == (self.generate is None):
+            raise BadInputError(
+                "Cannot monitor: give either training=, images the model is trained on, or "
+                "generate=, a function of the denoiser that gives fresh outputs."
+            )
+        self._probe = (
+            None if self.training is None
+            else build_probe(self.training, self.held_out, size=spec.probe, seed=spec.seed)
+        )  # fmt: skip
         self._rule = StopRule(spec.false_stops, spec.checks, spec.seed)
         self._run: Run | None = None
-        self._began = self._spent = 0.0
+        self._began = self._spent = self._last = 0.0
 
     @property
     def stop(self) -> Check | None:
@@ -128,11 +141,12 @@ class Monitor:
             RunError: when the folder holds a run already and the training is at its beginning,
                 or a run of another spec or of other images.
         """
-        self._began, self._spent = time.perf_counter(), 0.0
+        self._began, self._spent, self._last = time.perf_counter(), 0.0, 0.0
         if self.out is None:
             return
         open_run = resume_run if step else start_run
-        spec = vars(self.spec) | self._probe.describe()
+        watched = {"images": "generated"} if self._probe is None else self._probe.describe()
+        spec = vars(self.spec) | watched
         self._run = open_run(self.out, kind="monitor", spec=spec, provenance={})
         known = [read_check(entry) for entry in self._run.record.results.get("checks", [])]
         self.checks = [check for check in known if check.step <= step]
@@ -150,18 +164,28 @@ class Monitor:
         began = time.perf_counter()
         denoiser = find_denoiser()
         with undisturbed(denoiser.network):
+            probe = self._probe or self._draw_probe(denoiser)
             detector = self.detector or build_detector(denoiser)
-            evidence = look(self._probe, denoiser, detector)
-            trained = self._probe.pictures[: len(self._probe.indices)]
-            icr = observe_icr(denoiser, trained, detector)
+            evidence = look(probe, denoiser, detector)
+            icr = observe_icr(denoiser, probe.pictures[: len(probe.indices)], detector)
             copies = None if self.count_copies is None else self.count_copies(denoiser)
-        check, naming = self._judge(step, evidence, icr=icr, copies=copies, began=began)
+        naming, p_value = self._test(probe, evidence)
+        check = Check(
+            step=step,
+            spikiness=_estimate_split(evidence.spikiness, probe.is_training),
+            residual=_estimate_split(evidence.residual, probe.is_training),
+            icr=icr, copies=copies, p_value=p_value,
+            stops=self.stop is None and p_value is not None and p_value <= self._rule.level,
+            onsets=self._continue_onsets(probe, naming, step),
+            seconds=time.perf_counter() - began,
+        )  # fmt: skip
         self.checks.append(check)
-        self._spent += check.seconds
         if self._run is not None:
-            write_check(self._run, step, self._build_rows(evidence, naming, check))
+            write_check(self._run, step, build_rows(probe, evidence, naming, check))
             self._run = update_run(self._run, results=self._describe())
             render_report(self._run.path)
+        self._last = time.perf_counter() - began
+        self._spent += self._last
         return check
 
     def finish(self) -> None:
@@ -176,50 +200,31 @@ class Monitor:
         """Whether a check is left, and the time for one as long as the last."""
         if len(self.checks) == self.spec.checks:
             return False
-        if self.spec.budget is None or not self.checks:
+        if self.spec.budget is None or not self._last:
             return True
         trained = time.perf_counter() - self._began - self._spent
-        return self._spent + self.checks[-1].seconds <= self.spec.budget * trained
+        return self._spent + self._last <= self.spec.budget * trained
 
-    def _judge(
-        self, step: int, evidence: Evidence, *, icr: float | None, copies: float | None,
-        began: float,
-    ) -> tuple[Check, Naming]:  # fmt: skip
-        is_training, combined = self._probe.is_training, combine_signals(evidence)
-        naming = name_images(combined, is_training, fdr=self.spec.fdr)
+    def _draw_probe(self, denoiser: Denoiser) -> Probe:
+        """Put fresh outputs in the place of training images."""
+        assert self.generate is not None
+        outputs = self.generate(denoiser)[: self.spec.probe]
+        return Probe(torch.cat([outputs, self.held_out]), np.arange(len(outputs)))
+
+    def _test(self, probe: Probe, evidence: Evidence) -> tuple[Naming | None, float | None]:
+        """Name images and test the split; neither is possible of outputs."""
+        if self._probe is None:
+            return None, None
+        combined = combine_signals(evidence)
+        naming = name_images(combined, probe.is_training, fdr=self.spec.fdr)
+        return naming, self._rule.p_value(combined, probe.is_training)
+
+    def _continue_onsets(self, probe: Probe, naming: Naming | None, step: int) -> dict[int, int]:
+        if naming is None:
+            return {}
         before = self.checks[-1].onsets if self.checks else {}
-        named = self._probe.indices[naming.named].tolist()
-        p_value = self._rule.p_value(combined, is_training)
-        check = Check(
-            step=step,
-            spikiness=_estimate_split(evidence.spikiness, is_training),
-            residual=_estimate_split(evidence.residual, is_training),
-            icr=icr, copies=copies, p_value=p_value,
-            stops=self.stop is None and p_value <= self._rule.level,
-            onsets={index: before.get(index, step) for index in named},
-            seconds=time.perf_counter() - began,
-        )  # fmt: skip
-        return check, naming
-
-    def _build_rows(self, evidence: Evidence, naming: Naming, check: Check) -> pa.Table:
-        """Lay a check out image by image; held-out images have no p-value of their own."""
-        training, is_training = len(self._probe.indices), self._probe.is_training
-        others = len(is_training) - training
-        padding = [None] * others
-        onsets = [check.onsets.get(int(index)) for index in self._probe.indices]
-        return pa.table(
-            {
-                "step": pa.array([check.step] * len(is_training), pa.int64()),
-                "side": ["training"] * training + ["held_out"] * others,
-                "index": pa.array(self._probe.indices.tolist() + padding, pa.int64()),
-                "spikiness": evidence.spikiness,
-                "residual": evidence.residual,
-                "p_value": pa.array([*naming.p_values, *padding], pa.float64()),
-                "q_value": pa.array([*naming.q_values, *padding], pa.float64()),
-                "named": pa.array([*naming.named.tolist(), *padding], pa.bool_()),
-                "onset": pa.array([*onsets, *padding], pa.int64()),
-            }
-        )
+        named = probe.indices[naming.named].tolist()
+        return {index: before.get(index, step) for index in named}
 
     def _describe(self) -> dict[str, Any]:
         stop = self.stop

@@ -16,6 +16,13 @@ from equipoise.report.table import flatten
 from equipoise.report.wording import format_count, format_number
 from equipoise.runs import Run
 
+GENERATED = "Outputs against held-out images: there is no stop rule without training images."
+GENERATED_REASON = (
+    "Fresh outputs stand in for the training images. They are no sample of what is held out, so "
+    "the curves need not begin at one half; a rise says that outputs are answered more and more "
+    "like memorized images."
+)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -46,6 +53,7 @@ def build_monitor(run: Run) -> dict[str, Any]:
     checks = [check for entry in entries if (check := _read_check(entry)) is not None]
     names = _list_names(entries[-1]) if entries else []
     stop = get_count(results.get("stop"))
+    generated = spec.get("images") == "generated"
     return {
         "running": run.record.status == "running",
         "spec": spec,
@@ -53,8 +61,9 @@ def build_monitor(run: Run) -> dict[str, Any]:
         "names": names,
         "stop": stop,
         "level": get_number(results.get("level")),
-        "sentence": build_sentence(checks, stop, len(names)),
-        "reason": build_reason(checks, stop, spec),
+        "generated": generated,
+        "sentence": GENERATED if generated else build_sentence(checks, stop, len(names)),
+        "reason": GENERATED_REASON if generated else build_reason(checks, stop, spec),
         "split_plot": _draw_split(checks),
         "named_plot": _draw_named(checks, get_count(spec.get("training"))),
         "copies_plot": _draw_copies(checks),
