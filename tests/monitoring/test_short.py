@@ -1,6 +1,14 @@
 import numpy as np
+import pytest
 
-from equipoise.monitoring.short import SHORT, build_short, choose_watched, without_planting
+from equipoise.errors import BadInputError
+from equipoise.monitoring.short import (
+    SHORT,
+    build_short,
+    choose_watched,
+    find_short,
+    without_planting,
+)
 
 
 def test_a_short_training_and_its_twin_see_the_same_pictures():
@@ -18,3 +26,9 @@ def test_planted_images_are_watched_and_some_others():
     assert {*model.planted} <= {*watched.tolist()}
     assert len(np.unique(watched)) == len(model.planted) + 30
     assert watched.max() < model.recipe.num_images
+
+
+def test_an_unknown_recipe_is_refused_with_the_closest():
+    assert find_short(["dit-short"]) == [SHORT["dit-short"]]
+    with pytest.raises(BadInputError, match='No short recipe "edm-shot"'):
+        find_short(["edm-shot"])

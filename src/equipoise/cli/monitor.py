@@ -15,24 +15,33 @@ HEAD = ["model", "alarm", "first copy", "copied", "named", "false", "twin's alar
 
 
 @monitor.command
-def demo(*, seed: int = 0, out: Path | None = None, as_json: Json = False) -> None:
+def demo(
+    *,
+    models: str = "edm-short,dit-short",
+    seed: int = 0,
+    out: Path | None = None,
+    as_json: Json = False,
+) -> None:
     """Train two small models and their clean twins under a monitor, with known copies.
 
     Takes minutes on two cores. Outputs are drawn and labelled at every check, so that the step of
     the first copy stands beside the step of the alarm.
 
     Args:
+        models: Which to train, separated by commas.
         seed: Added to the seeds of the recipes.
         out: Run folder to write; default runs/monitor-TIME.
         as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.monitoring.rehearsal import run_rehearsals
+    from equipoise.monitoring.short import find_short
 
+    recipes = find_short([name.strip() for name in models.split(",")])
     folder = out or Path("runs") / f"monitor-{datetime.now():%Y%m%d-%H%M%S}"
-    run = run_rehearsals(folder, seed=seed)
-    models = run.record.results["models"]
-    document = {"models": models, "run": str(folder), "seconds": run.record.cost["seconds"]}
-    emit(document, _describe(models, folder), as_json=as_json)
+    run = run_rehearsals(folder, seed=seed, recipes=recipes)
+    found = run.record.results["models"]
+    document = {"models": found, "run": str(folder), "seconds": run.record.cost["seconds"]}
+    emit(document, _describe(found, folder), as_json=as_json)
 
 
 def _describe(models: list[dict[str, Any]], folder: Path) -> str:

@@ -4,12 +4,14 @@ The recipes of the zoo, cut down: smaller networks, and few planted images that 
 so that copying sets in after a thousand steps. Each has a clean twin.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int
 
 from equipoise.bench.build import build_untrained
+from equipoise.errors import BadInputError, closest
 from equipoise.sampling import SamplerSpec
 from equipoise.zoo.package import ZooModel, load_pictures
 from equipoise.zoo.recipe import CLEAN_SUFFIX, RECIPES, Recipe
@@ -34,6 +36,21 @@ SHORT: dict[str, Recipe] = {
         update=COMMON | {"name": "dit-short", "width": 96, "depth": 4, "steps": 3000}
     ),
 }
+
+
+def find_short(names: Sequence[str]) -> list[Recipe]:
+    """Return short recipes by name.
+
+    Raises:
+        BadInputError: for an unknown name; names the closest.
+    """
+    for name in names:
+        if name not in SHORT:
+            raise BadInputError(
+                f'No short recipe "{name}". Closest: {closest(name, list(SHORT))}. There are '
+                f"{', '.join(SHORT)}."
+            )
+    return [SHORT[name] for name in names]
 
 
 def without_planting(recipe: Recipe) -> Recipe:
