@@ -24,7 +24,6 @@ from equipoise.guarding.guard import Checked, Guard, score_final
 from equipoise.guarding.sampler import SamplerSource
 from equipoise.guarding.watch import Watch, combine_looks, score_look
 from equipoise.images import as_unit, content_ids, quantize
-from equipoise.labels import label_by_nearest
 from equipoise.representation import sites
 from equipoise.zoo.package import ZooModel, load_zoo
 
@@ -73,7 +72,7 @@ def generate(model: ZooModel, subject: Subject, seed: int, count: int) -> Output
 
 def label(model: ZooModel, pictures: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Say what pictures are, which copy an image of the report half, and which image."""
-    truth = label_by_nearest(pictures, model.training_set.images, model.training_set.group)
+    truth = model.label(pictures)
     names, nearest = np.array(truth.names()), truth.nearest.numpy()
     report = np.array([model.split_of(int(index)) == "report" for index in nearest])
     return names, (names == "copy") & report, nearest
