@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import PicturePile
-from equipoise.auditing.subject import Subject, build_sampler, open_subject
+from equipoise.auditing.subject import Subject, build_sampler, follow_prompts, open_subject
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Calibration,
@@ -38,6 +38,7 @@ from equipoise.runs import Run
 from equipoise.steering import ConceptVector, Kind, Window, build_vector
 from equipoise.steering.arithmetic import Mode as SteeringMode
 from equipoise.steering.editing import Edit, edit_picture
+from equipoise.steering.prompted import draw_references
 from equipoise.steering.reference import References, read_references
 
 _State = TypeVar("_State")
@@ -135,18 +136,20 @@ def calibrate(
 def concept(
     model: object,
     *,
-    positive: References,
-    negative: References | None = None,
+    positive: References | Sequence[str],
+    negative: References | Sequence[str] | None = None,
     sites: str | Sequence[str] | None = None,
     sigma: float | Sequence[float] | None = None,
     kind: Kind = "per-position",
     seed: int = 0,
 ) -> ConceptVector:
-    """Make a concept vector from pictures with the concept, and pictures without.
+    """Make a concept vector from pictures with the concept and without, or from prompts.
 
     Args:
         model: Whatever `equipoise.load` takes: a denoiser, a live pipeline, "zoo:NAME", a folder.
         positive: Pictures with the concept: values in [0, 1], or a folder; ten are worth a try.
+            Or prompts, of which a text-to-image model draws a picture each, with guidance; each
+            is then looked at with its own prompt.
         negative: Pictures without it, otherwise alike; None gives the paper's vector, a mean.
         sites: Names or patterns; None is a transformer's middle, or a U-Net's default sites.
         sigma: Noise level of the references, data units; several make a vector that changes with
@@ -158,15 +161,17 @@ def concept(
         BadInputError, UnreadablePictureError, NonFiniteError: when the pictures make no vector.
         UnknownSiteError: when the model has no such site.
     """
-    denoiser = load(model)
-    shape = denoiser.image_shape
+    subject = _as_subject(model)
+    shown, asked = _gather(subject, positive, seed=seed)
+    without = (None, None) if negative is None else _gather(subject, negative, seed=seed)
     return build_vector(
-        denoiser,
-        read_references(positive, shape),
-        None if negative is None else read_references(negative, shape),
-        name=model if isinstance(model, str) else type(denoiser.network).__name__,
+        subject.denoiser,
+        shown,
+        without[0],
+        name=model if isinstance(model, str) else type(subject.denoiser.network).__name__,
         patterns=sites,
         sigmas=[sigma] if isinstance(sigma, float | int) else sigma,
+        prompts=(asked, without[1]),
         kind=kind,
         seed=seed,
     )
@@ -197,14 +202,14 @@ def edit(
     Returns:
         The pictures by strength, the reconstruction at strength 0 and its error.
     """
-    denoiser = load(model)
+    subject = _as_subject(model)
+    denoiser = subject.denoiser
     if isinstance(image, str | Path):
         image = read_references(image, denoiser.image_shape)[0]
     strengths = [strength] if isinstance(strength, float | int) else list(strength)
     return edit_picture(
         denoiser, image, vector, strengths=strengths,
-        sigmas=build_sampler(denoiser).list_sigmas(denoiser), start=start, window=window,
-        mode=mode,
+        sigmas=subject.sampler.list_sigmas(denoiser), start=start, window=window, mode=mode,
     )  # fmt: skip
 
 
@@ -381,11 +386,26 @@ def monitor(
 
 
 def _open_source(target: object) -> Source:
-    if isinstance(target, (str, Path)):
-        return SamplerSource(open_subject(str(target)))
-    if isinstance(target, Subject):
-        return SamplerSource(target)
-    if isinstance(target, Denoiser):
-        sampler = build_sampler(target)
-        return SamplerSource(Subject("given", target, sampler, lambda *_: None, None))
+    if isinstance(target, (str, Path, Subject, Denoiser)):
+        return SamplerSource(_as_subject(target))
     return PipelineSource(target)
+
+
+def _as_subject(model: object) -> Subject:
+    """Say how outputs of a model are drawn; a zoo model's as its recipe says."""
+    if isinstance(model, Subject):
+        return model
+    if isinstance(model, (str, Path)):
+        return open_subject(str(model))
+    denoiser = load(model)
+    return Subject("given", denoiser, build_sampler(denoiser), lambda *_: None, None)
+
+
+def _gather(
+    subject: Subject, source: References | Sequence[str], *, seed: int
+) -> tuple[Float[Tensor, "case ..."], Sequence[str] | None]:
+    """Return references and what each was asked for, if the model had to draw them."""
+    if isinstance(source, Tensor | str | Path):
+        return read_references(source, subject.denoiser.image_shape), None
+    sampler = follow_prompts(subject).sampler
+    return draw_references(subject.denoiser, source, sampler=sampler, seed=seed), source

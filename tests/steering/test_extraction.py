@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise.denoisers import fingerprint, wrap
+from equipoise.denoisers import build_from_pipeline, fingerprint, wrap
 from equipoise.errors import BadInputError, NonFiniteError
 from equipoise.images import content_ids, quantize
+from equipoise.representation import capture
 from equipoise.sampling import draw_noise
 from equipoise.steering import build_vector, find_sites
 
@@ -101,3 +102,23 @@ def test_what_makes_no_vector_is_refused(tiny_edm):
         build_vector(tiny_edm, images, name="t", sigmas=[0.0])
     with pytest.raises(NonFiniteError):
         build_vector(tiny_edm, images * float("nan"), name="t")
+
+
+@pytest.mark.slow
+def test_a_picture_is_looked_at_with_its_own_prompt(pipeline):
+    """The mean over one picture with one prompt is what a capture of that forward shows."""
+    model, site = build_from_pipeline(pipeline), "up_blocks.0.resnets.0:out"
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    vector = build_vector(
+        model, image, name="sd", patterns=site, sigmas=[1.0], prompts=(["a"], None), draws=1
+    )
+    sigma = torch.tensor([vector.record.sigmas[0]])
+    [key] = content_ids(quantize(image))
+    noise = draw_noise((4, 8, 8), seed=0, item_id=key, draw=0)
+    x = model.encode(image) + sigma * noise
+    with capture(model, site, pooling="none") as tape, torch.no_grad():
+        model.denoise(x, sigma, model.encode_prompts(["a"]))
+    # a mean without its opposite has the size of what is there already
+    torch.testing.assert_close(vector.tensors[site][0], tape[site][0], rtol=1e-3, atol=1e-4)
+    with pytest.raises(BadInputError, match="one a picture"):
+        build_vector(model, image, name="sd", prompts=(["a", "b"], None))

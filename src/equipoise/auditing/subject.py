@@ -7,8 +7,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, TimedDenoiser, check_device, guide
-from equipoise.errors import BadInputError
+from equipoise.denoisers import Denoiser, check_device, encode_prompts, guide
 from equipoise.loading import load
 from equipoise.sampling import SamplerSpec, sample_items
 from equipoise.zoo.package import MODELS, PREFIX, load_zoo
@@ -53,17 +52,6 @@ class Subject:
             self.sampler.list_sigmas(self.denoiser),
             seed=seed, batch=self.sampler.batch, conditions=conditions,
         )  # fmt: skip
-
-
-def encode_prompts(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
-    """Return the condition of each prompt.
-
-    Raises:
-        BadInputError: when the model takes no prompts.
-    """
-    if not isinstance(denoiser, TimedDenoiser):
-        raise BadInputError("This model takes no prompts; only text-to-image models do.")
-    return denoiser.encode_prompts(prompts)
 
 
 def follow_prompts(subject: Subject) -> Subject:

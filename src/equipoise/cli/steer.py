@@ -21,6 +21,7 @@ def make(
     *,
     positive: Path,
     negative: Path | None = None,
+    prompts: bool = False,
     model: Model = "zoo:edm-fashion",
     sites: tuple[str, ...] = (),
     sigma: tuple[float, ...] = (),
@@ -28,22 +29,30 @@ def make(
     seed: int = 0,
     as_json: Json = False,
 ) -> None:
-    """Make a concept vector from a folder of pictures with the concept, and one without.
+    """Make a concept vector from pictures with the concept and without, or from prompts.
 
     Args:
         out: File to write (.safetensors).
         positive: Folder, list or picture that shows the concept.
         negative: The same without it; without this the vector is a mean.
+        prompts: Both are text files of prompts, one a line, of which the model draws a picture
+            each; the k-th pictures of both start from the same noise.
         sites: Names or patterns; default a transformer's middle, a U-Net's default sites.
         sigma: Noise levels of the references, data units; default the spread of the data.
         kind: A number for every place, or one for every channel.
         seed: Seed of the noise.
         as_json: Print one JSON document on standard output and nothing else.
     """
+    from equipoise.auditing.prompts import read_prompts
     from equipoise.doors import concept
 
+    shown, without = (
+        read_prompts(side) if prompts and side is not None else side
+        for side in (positive, negative)
+    )
+    assert shown is not None
     vector = concept(
-        model, positive=positive, negative=negative, sites=sites or None, sigma=sigma or None,
+        model, positive=shown, negative=without, sites=sites or None, sigma=sigma or None,
         kind=kind, seed=seed,
     )  # fmt: skip
     vector.save(out)

@@ -13,7 +13,7 @@ from equipoise.denoisers.protocol import (
     fingerprint,
 )
 from equipoise.denoisers.stable_diffusion import build_stable_diffusion
-from equipoise.denoisers.timed import TimedDenoiser
+from equipoise.denoisers.timed import TimedDenoiser, encode_prompts
 from equipoise.denoisers.unet import UNet
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
 
@@ -31,6 +31,7 @@ __all__ = [
     "check_device",
     "check_finite_weights",
     "device_of",
+    "encode_prompts",
     "fingerprint",
     "guide",
     "load_pipeline",

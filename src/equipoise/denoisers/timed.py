@@ -18,6 +18,7 @@ from equipoise.denoisers.codec import Codec
 from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.prediction import Prediction, estimate_x0
+from equipoise.denoisers.protocol import Denoiser
 from equipoise.errors import BadInputError
 
 Call = Callable[[nn.Module, Tensor, Tensor, Tensor | None], Tensor]
@@ -111,3 +112,14 @@ class TimedDenoiser:
         if empty is not None:
             empty = empty.to(device, dtype if empty.is_floating_point() else None)
         return replace(self, network=network, codec=self.codec.to(device, dtype), empty=empty)
+
+
+def encode_prompts(denoiser: Denoiser, prompts: Sequence[str]) -> Tensor:
+    """Return the condition of each prompt.
+
+    Raises:
+        BadInputError: when the model takes no prompts.
+    """
+    if not isinstance(denoiser, TimedDenoiser):
+        raise BadInputError("This model takes no prompts; only text-to-image models do.")
+    return denoiser.encode_prompts(prompts)

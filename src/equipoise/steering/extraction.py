@@ -2,9 +2,10 @@ r"""Extraction: a concept is the difference of two mean representations.
 
     v_s = unit_s * (m_s(S+) - m_s(S-)),     m_s(S) = mean over x0 in S of h_s(x0 + sigma eps)
 
-with the empty condition, and `m_s(S-) = 0` where no references without the concept are given,
-which is the paper's vector. `unit_s` brings it to strength 1, see `vector.py`. "per-position"
-keeps the mean of every place (pixel or token), "pooled" takes it over places.
+with the empty condition or with each picture's own prompt, and `m_s(S-) = 0` where no references
+without the concept are given, which is the paper's vector. `unit_s` brings it to strength 1, see
+`vector.py`. "per-position" keeps the mean of every place (pixel or token), "pooled" takes it over
+places.
 
 References:
     Generalization of Diffusion Models Arises with a Balanced Representation Space (Zhang et al.,
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, fingerprint
+from equipoise.denoisers import Denoiser, encode_prompts, fingerprint
 from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.protocol import device_of
 from equipoise.errors import BadInputError, NonFiniteError
@@ -33,6 +34,7 @@ BATCH = 64
 DRAWS = 4
 BLOCK = re.compile(r"(transformer_blocks|blocks)\.(\d+):out")
 """The residual stream behind a block of a transformer."""
+Prompts = Sequence[str] | None
 SIGMA_SHARE = 1.0
 """Default noise level of the references, of the standard deviation of the data."""
 
@@ -56,6 +58,7 @@ def build_vector(
     name: str,
     patterns: str | Sequence[str] | None = None,
     sigmas: Sequence[float] | None = None,
+    prompts: tuple[Prompts, Prompts] = (None, None),
     kind: Kind = "per-position",
     draws: int = DRAWS,
     seed: int = 0,
@@ -70,12 +73,15 @@ def build_vector(
         patterns: Sites or patterns of sites; None those of `find_sites`.
         sigmas: Noise levels, data units, snapped to those the model knows; None one level, the
             standard deviation of the data.
+        prompts: What each picture with and without the concept is looked at with, one a picture;
+            None is the empty condition.
         kind: Whether every place has its own numbers.
         draws: Noise draws a picture.
         seed: Seed of the noise.
 
     Raises:
-        BadInputError: when there are no pictures, or both means are equal.
+        BadInputError: when there are no pictures, prompts are not one a picture or mean nothing to
+            the model, or both means are equal.
         NonFiniteError: when a picture holds NaN or infinity.
         UnknownSiteError: when the model has no such site.
     """
@@ -84,12 +90,11 @@ def build_vector(
     levels = tuple(sorted({denoiser.snap(sigma) for sigma in wanted}))
     if not levels or levels[0] <= 0:
         raise BadInputError(f"Noise levels must be positive, and {list(wanted)} was given.")
-    groups = [positive] if negative is None else [positive, negative]
+    sides = [_gather(denoiser, positive, prompts[0])]
+    if negative is not None:
+        sides.append(_gather(denoiser, negative, prompts[1]))
     measured = [
-        [
-            _measure(denoiser, images, names, sigma, kind=kind, draws=draws, seed=seed)
-            for images in groups
-        ]
+        [_measure(denoiser, one, names, sigma, kind=kind, draws=draws, seed=seed) for one in sides]
         for sigma in levels
     ]
     rms = {site: tuple(_join_square(row, site) ** 0.5 for row in measured) for site in names}
@@ -103,7 +108,7 @@ def build_vector(
     recipe = {
         "positive": len(positive),
         "negative": 0 if negative is None else len(negative),
-        "condition": "empty",
+        "prompts": [None if one is None else list(one) for one in prompts],
         "draws": draws,
         "seed": seed,
         "gap": gaps,  # between the two means, in units of strength
@@ -113,6 +118,14 @@ def build_vector(
         recipe=recipe,
     )  # fmt: skip
     return ConceptVector(record, tensors, origins)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The pictures with the concept, or those without, and what each is looked at with."""
+
+    images: Float[Tensor, "case ..."]
+    conditions: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -151,9 +164,20 @@ def _join_square(groups: Sequence[_Moments], site: str) -> float:
     return sum(group.square[site] * group.count for group in groups) / total
 
 
+def _gather(denoiser: Denoiser, images: Float[Tensor, "case ..."], prompts: Prompts) -> _Side:
+    _check_images(images)
+    if prompts is None:
+        return _Side(images, denoiser.null_condition(len(images)))
+    if len(prompts) != len(images):
+        raise BadInputError(
+            f"{len(prompts)} prompts were given for {len(images)} pictures: give one a picture."
+        )
+    return _Side(images, encode_prompts(denoiser, prompts))
+
+
 def _measure(
     denoiser: Denoiser,
-    images: Float[Tensor, "case ..."],
+    side: _Side,
     names: Sequence[str],
     sigma: float,
     *,
@@ -162,7 +186,7 @@ def _measure(
     seed: int,
 ) -> _Moments:
     """Average the representation of noisy pictures, in float64; one truncated forward a draw."""
-    _check_images(images)
+    images, conditions = side.images, side.conditions
     ids, device = content_ids(quantize(images)), device_of(denoiser)
     sums: dict[str, Any] = dict.fromkeys(names, 0.0)
     squares = dict.fromkeys(names, 0.0)
@@ -176,7 +200,7 @@ def _measure(
         level = x0.new_full((len(x0),), sigma)
         noisy = x0 + per_sample(level, x0) * eps.to(x0)
         with torch.no_grad(), capture(denoiser, names, pooling="none") as tape:
-            denoiser.denoise(noisy, level, denoiser.null_condition(len(noisy)))
+            denoiser.denoise(noisy, level, None if conditions is None else conditions[rows])
         for site in names:
             h = tape[site].double().cpu()
             sums[site] = sums[site] + h.sum(dim=0)

@@ -47,13 +47,25 @@ class Measured:
     scene: Scene
     colour: tuple[float, ...]
     """Of the background, of 255."""
-    noun_probability: float
-    emoji_gain: float
-    """Sum of squares that the emoji explains over that of the picture less its background."""
+    vendor_chances: dict[str, float]
+    noun_chances: dict[str, float]
+    emoji_gains: dict[str, float]
+    """Sum of squares that the emoji explains at each size, over that of the picture less its
+    background."""
     texture_amplitude: float
     """Of 255."""
     shape_contrast: float
     """Euclidean in RGB of 255."""
+
+    @property
+    def noun_probability(self) -> float:
+        """Of the noun that is measured."""
+        return self.noun_chances[self.scene.attributes.noun]
+
+    @property
+    def emoji_gain(self) -> float:
+        """Sum of squares that the emoji explains at the size that is measured."""
+        return self.emoji_gains[self.scene.attributes.size]
 
 
 def measure_scenes(pictures: UInt8[Tensor, "case 3 64 64"]) -> list[Measured]:
@@ -77,8 +89,9 @@ def _measure_chunk(pictures: Tensor) -> list[Measured]:
         Measured(
             _build_scene(named[k], names[k], pose, waves.textures[k], found.shape),
             tuple(colours[k].tolist()),
-            float(motifs.probability[k]),
-            pose.gain / float(power[k]),
+            dict(zip(VENDORS, motifs.vendor_chances[k].tolist(), strict=True)),
+            dict(zip(list_nouns(), motifs.noun_chances[k].tolist(), strict=True)),
+            {size: gain / float(power[k]) for size, gain in pose.gains.items()},
             float(waves.amplitude[k]),
             float(np.linalg.norm(found.relative)),
         )

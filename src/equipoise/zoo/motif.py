@@ -29,12 +29,17 @@ LABEL_SMOOTHING = 0.05
 
 @dataclass(frozen=True)
 class Motifs:
-    """Per picture: the likeliest noun and vendor, positions in their lists."""
+    """Per picture: the likeliest noun and vendor, positions in their lists, and all chances."""
 
     noun: Int[Tensor, " case"]
     vendor: Int[Tensor, " case"]
-    probability: Float[Tensor, " case"]
-    """Of the noun."""
+    noun_chances: Float[Tensor, "case noun"]
+    vendor_chances: Float[Tensor, "case vendor"]
+
+    @property
+    def probability(self) -> Float[Tensor, " case"]:
+        """Of the likeliest noun."""
+        return self.noun_chances.amax(dim=1)
 
 
 class MotifClassifier(nn.Module):
@@ -61,8 +66,8 @@ def classify_motifs(pictures: UInt8[Tensor, "case 3 64 64"]) -> Motifs:
     network = _load_classifier()
     logits = [network(chunk.float() / 255) for chunk in pictures.split(256)]
     noun = torch.cat([one for one, _ in logits]).softmax(dim=1)
-    vendor = torch.cat([other for _, other in logits])
-    return Motifs(noun.argmax(dim=1), vendor.argmax(dim=1), noun.amax(dim=1))
+    vendor = torch.cat([other for _, other in logits]).softmax(dim=1)
+    return Motifs(noun.argmax(dim=1), vendor.argmax(dim=1), noun, vendor)
 
 
 def train_classifier(

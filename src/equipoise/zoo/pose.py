@@ -39,6 +39,8 @@ class Pose:
     """Degrees, counter-clockwise as it is seen."""
     gain: float
     """Sum of squares it explains, pixels of 255; below 0 nothing like it is there."""
+    gains: dict[str, float]
+    """The same for every size, at its best place and angle."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ def _find_pose(difference: Tensor, colour: Tensor, templates: Templates) -> Pose
     right = MARGIN + x + refine_peak(gain[size, angle, y], x)
     down = MARGIN + y + refine_peak(gain[size, angle, :, x], y)
     turn = (ANGLES[1] - ANGLES[0]) * refine_peak(gain[size, :, y, x], angle)
-    top = float(gain[size, angle, y, x])
-    return Pose(list(SIZES)[size], (right, down), float(ANGLES[angle] + turn), top)
+    gains = dict(zip(SIZES, gain.max(axis=(1, 2, 3)).tolist(), strict=True))
+    name = list(SIZES)[size]
+    return Pose(name, (right, down), float(ANGLES[angle] + turn), gains[name], gains)
 
 
 def _map_gain(difference: Tensor, colour: Tensor, templates: Templates) -> Tensor:
