@@ -13,6 +13,7 @@ SOURCE = ROOT / "src" / "equipoise"
 TESTED_ELSEWHERE = {
     "auditing/parts.py": "auditing/test_reference.py",
     "bench/check.py": "cli/test_cli.py",
+    "bench/concept.py": "bench/test_concept_response.py",
     "bench/outputs.py": "bench/test_demo.py",
     "bench/parts.py": "bench/test_demo.py",
     "detection/draws.py": "detection/test_spikiness.py",

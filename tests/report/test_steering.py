@@ -39,7 +39,6 @@ def make_run(path, *, groups=None):
         "instrument": {
             "name": "a judge", "accuracy": make_rate(0.87), "noise": {"bag": 0.8, "coat": 0.2},
         },
-        "random_change": make_rate(0.05),
         "memorized_vs_generalized": sides | filled if groups is None else groups,
     }  # fmt: skip
     return finish_run(run, results=results, cost={"seconds": 1.0})

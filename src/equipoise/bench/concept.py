@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -33,6 +33,7 @@ class Reading:
     shown: Sequence[dict[str, str]]
 
 
+@runtime_checkable
 class ConceptSet(Protocol):
     """Concepts, pictures that show them, and an instrument that is not the steered network."""
 

@@ -84,7 +84,8 @@ class EmojiConcepts:
     def draw_references(self, concept: Concept, *, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Draw scenes with the concept, and with another value of the same attribute."""
         stream = open_stream(f"{seed}|references|{concept.name}")
-        chosen = [list_attributes()[k] for k in stream.integers(len(list_attributes()), size=count)]
+        every = list_attributes()
+        chosen = [every[k] for k in stream.integers(len(every), size=count)]
         others = [value for value in VALUES[concept.attribute] if value != concept.value]
         shown = [_change(one, concept.attribute, concept.value) for one in chosen]
         without = [_change(one, concept.attribute, str(stream.choice(others))) for one in chosen]

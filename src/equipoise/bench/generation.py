@@ -5,22 +5,23 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from equipoise.denoisers import guide
 from equipoise.images import quantize
 from equipoise.sampling import draw_noise_batch, sample_heun
-from equipoise.steering import ConceptVector, Window, steer
+from equipoise.steering import ConceptVector, Guidance, Window, steer
 from equipoise.zoo.package import ZooModel
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """Items by name, and the class each is asked to show; None where there is no condition."""
+    """Items by name, and the condition each is asked with; None is the empty one."""
 
     ids: Sequence[str]
-    classes: Int64[Tensor, " case"] | None
+    conditions: Shaped[Tensor, "case ..."] | None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -29,7 +30,7 @@ class Seeds:
         """Return some of them."""
         return Seeds(
             [self.ids[row] for row in rows],
-            None if self.classes is None else self.classes[list(rows)],
+            None if self.conditions is None else self.conditions[list(rows)],
         )
 
 
@@ -37,10 +38,17 @@ class Studio:
     """Draws steered outputs and counts what they cost."""
 
     def __init__(
-        self, model: ZooModel, *, seed: int, steps: int, window: Window | None = None
+        self,
+        model: ZooModel,
+        *,
+        seed: int,
+        steps: int,
+        window: Window | None = None,
+        guidance: Guidance = "both",
     ) -> None:
-        self.model, self.seed, self._window = model, seed, window
+        self.model, self.seed, self._window, self._guidance = model, seed, window, guidance
         self._sampler = model.recipe.sampler.model_copy(update={"steps": steps})
+        self._denoiser = guide(model.denoiser, self._sampler.guidance)
         self.evaluations = 0
         self._bar = tqdm(desc="sampling", unit="image")
 
@@ -81,8 +89,8 @@ class Studio:
         for chosen in torch.arange(len(rows)).split(self._sampler.batch):
             items = seeds.take([rows[int(place)] for place in chosen])
             x = self._sample(items, vectors, strengths[:, chosen])
-            parts.append(quantize(self.model.denoiser.decode(x)))
-            self.evaluations += len(chosen) * (2 * self._sampler.steps - 1)
+            parts.append(quantize(self._denoiser.decode(x)))
+            self.evaluations += len(chosen) * self._sampler.evaluations
             self._bar.update(len(chosen))
         return torch.cat(parts)
 
@@ -92,14 +100,16 @@ class Studio:
         vectors: Sequence[ConceptVector],
         strengths: Float[Tensor, "vector row"],
     ) -> Float[Tensor, "row channel height width"]:
-        denoiser = self.model.denoiser
+        denoiser = self._denoiser
         noise = draw_noise_batch(
             denoiser.sample_shape, seed=self.seed, item_ids=items.ids, draws=[0] * len(items)
         )
         sigmas = self._sampler.list_sigmas(denoiser)
         steered: AbstractContextManager[object] = nullcontext()
         if vectors:
-            steered = steer(denoiser, vectors, strength=strengths, window=self._window)
+            steered = steer(
+                denoiser, vectors, strength=strengths, window=self._window, guidance=self._guidance
+            )
         with steered:
-            *_, last = sample_heun(denoiser, noise, sigmas, cond=items.classes)
+            *_, last = sample_heun(denoiser, noise, sigmas, cond=items.conditions)
         return last.x

@@ -1,8 +1,9 @@
-"""Do memorized outputs resist steering? Copies against novel outputs, class for class.
+"""Do memorized outputs resist steering? Copies against novel outputs, attribute for attribute.
 
-Outputs are drawn unsteered and labelled by the training images. Copies of planted images and novel
-outputs are paired by the class they show, and both of a pair are steered towards one other class.
-Copies of one planted image resemble each other, so planted images are the unit of resampling.
+Outputs are drawn unsteered and labelled by the training images. A copy of a planted image and a
+novel output make a pair when they show the same value of the attribute that is to be changed (the
+class, the colour of the background), and both are steered towards one other value. Copies of one
+planted image resemble each other, so planted images are the unit of resampling.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from equipoise.bench.concept import Concept, ConceptSet
 from equipoise.bench.generation import Seeds, Studio
-from equipoise.bench.instrument import Instrument
 from equipoise.bench.resampling import estimate_mean, estimate_shift
-from equipoise.labels import label_by_nearest
 from equipoise.labels.nearest import COPY_BELOW
 from equipoise.steering import ConceptVector
 from equipoise.steering.dose import fit_slopes, measure_abruptness
@@ -30,11 +30,12 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rows of copies and of novel outputs that show the same class, pair by pair."""
+    """Rows of copies and of novel outputs that show the same value, pair by pair."""
 
     memorized: Int64[np.ndarray, " pair"]
     generalized: Int64[np.ndarray, " pair"]
     targets: Int64[np.ndarray, " pair"]
+    """Place of the concept that both are steered to."""
     groups: Int64[np.ndarray, " pair"]
     """The planted image behind every copy."""
 
@@ -43,47 +44,58 @@ def match_pairs(
     labels: Sequence[str],
     nearest: Int64[np.ndarray, " case"],
     planted: Sequence[int],
-    shown: Int64[np.ndarray, " case"],
+    shown: Sequence[Mapping[str, str]],
     *,
-    targets: Sequence[int],
+    concepts: Sequence[Concept],
     most: int,
 ) -> Pairs:
-    """Pair copies of planted images with novel outputs of the same class.
+    """Pair copies of planted images with novel outputs that show the same.
 
     Args:
         labels: Label of every output.
         nearest: Its nearest training image.
         planted: Planted training images.
-        shown: The class it shows.
-        targets: Classes to steer to, dealt in turn, the next where a pair shows it already.
+        shown: Its attributes by name.
+        concepts: What to steer to, dealt in turn, the next where a copy shows it already.
         most: Most pairs.
     """
     names = np.array(labels)
     copies = np.flatnonzero((names == "copy") & np.isin(nearest, planted))
-    free = {
-        label: list(np.flatnonzero((names == "novel") & (shown == label)))
-        for label in np.unique(shown)
-    }
+    free = np.flatnonzero(names == "novel").tolist()
     rows = []
     for copy in _spread_over(copies, nearest[copies]):
-        label = shown[copy]
-        if free[label] and len(rows) < most:
-            rows.append((copy, free[label].pop(0), _deal(targets, len(rows), int(label))))
+        target = _deal(concepts, len(rows), shown[copy])
+        if target is None or len(rows) == most:
+            continue
+        wanted = concepts[target].attribute
+        partner = next((one for one in free if shown[one][wanted] == shown[copy][wanted]), None)
+        if partner is not None:
+            free.remove(partner)
+            rows.append((copy, partner, target))
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     return Pairs(table[:, 0], table[:, 1], table[:, 2], nearest[table[:, 0]])
 
 
 def measure_resistance(
     studio: Studio,
-    instrument: Instrument,
-    vectors: Mapping[int, ConceptVector],
+    known: ConceptSet,
+    vectors: Sequence[ConceptVector],
     *,
     num_screened: int,
     most: int,
     strengths: Sequence[float],
-    floor: float,
+    floors: Float[np.ndarray, " concept"],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Compare how both sides follow the strength.
+
+    Args:
+        studio: Draws.
+        known: The concepts.
+        vectors: One a concept.
+        num_screened: Unsteered outputs among which copies are looked for.
+        most: Most pairs.
+        strengths: Without 0, rising.
+        floors: Change of each concept's score below which nothing counts as moved.
 
     Returns:
         The figures, and pictures of the first pairs by strength.
@@ -92,21 +104,20 @@ def measure_resistance(
     ids = [f"steer-groups/{seed}/{index:06d}" for index in range(num_screened)]
     seeds = Seeds(ids, model.draw_conditions(ids, seed=seed))
     plain = studio.draw_plain(seeds)
-    truth = label_by_nearest(plain, model.training_set.images, model.training_set.group)
-    shown = instrument.score(plain).argmax(axis=1) if seeds.classes is None else seeds.classes
+    truth = model.label(plain)
     pairs = match_pairs(
-        truth.names(), truth.nearest.numpy(), list(model.planted), np.asarray(shown),
-        targets=sorted(vectors), most=most,
+        truth.names(), truth.nearest.numpy(), list(model.planted), known.read(plain).shown,
+        concepts=known.concepts, most=most,
     )  # fmt: skip
     grid = np.array([0.0, *strengths])
     scores, pictures, ratios = {}, {}, {}
     for side in SIDES:
         rows = getattr(pairs, side)
         drawn = _draw_side(studio, seeds, plain, rows, pairs.targets, vectors, strengths)
-        scores[side] = _score_targets(instrument, drawn, pairs.targets)
+        scores[side] = _score_targets(known, drawn, pairs.targets)
         pictures[side] = drawn[:, :SHOWN].numpy()
         ratios[side] = _measure_ratios(model, drawn)
-    return _compare(grid, scores, ratios, pairs, floor=floor), pictures
+    return _compare(grid, scores, ratios, pairs, floors=floors[pairs.targets]), pictures
 
 
 def _compare(
@@ -115,7 +126,7 @@ def _compare(
     ratios: Mapping[str, np.ndarray],
     pairs: Pairs,
     *,
-    floor: float,
+    floors: Float[np.ndarray, " pair"],
 ) -> dict[str, Any]:
     results: dict[str, Any] = {"n": len(pairs.groups), "groups": len(np.unique(pairs.groups))}
     values: dict[str, dict[str, np.ndarray]] = {}
@@ -123,7 +134,7 @@ def _compare(
         values[side] = {
             "slope": fit_slopes(grid, scores[side]),
             "gain": scores[side].max(axis=1) - scores[side][:, 0],
-            "abruptness": measure_abruptness(scores[side], floor=floor),
+            "abruptness": measure_abruptness(scores[side], floor=floors),
         }
     for name in ("slope", "gain", "abruptness"):
         one, two = (values[side][name] for side in SIDES)
@@ -153,7 +164,7 @@ def _draw_side(
     plain: UInt8[Tensor, "case channel height width"],
     rows: Int64[np.ndarray, " pair"],
     targets: Int64[np.ndarray, " pair"],
-    vectors: Mapping[int, ConceptVector],
+    vectors: Sequence[ConceptVector],
     strengths: Sequence[float],
 ) -> UInt8[Tensor, "strength pair channel height width"]:
     """Draw one side of all pairs, target by target, with the unsteered outputs in front."""
@@ -167,14 +178,14 @@ def _draw_side(
 
 
 def _score_targets(
-    instrument: Instrument,
+    known: ConceptSet,
     drawn: UInt8[Tensor, "strength pair channel height width"],
     targets: Int64[np.ndarray, " pair"],
 ) -> Float[np.ndarray, "pair strength"]:
-    """Return the probability of each pair's own target, a row a pair."""
+    """Return the score of each pair's own target, a row a pair."""
     if not len(targets):
         return np.zeros((0, len(drawn)))
-    levels = [instrument.score(pictures) for pictures in drawn]
+    levels = [known.read(pictures).scores for pictures in drawn]
     rows = np.arange(len(targets))
     return np.stack([level[rows, targets] for level in levels], axis=1)
 
@@ -183,10 +194,9 @@ def _measure_ratios(
     model: ZooModel,
     drawn: UInt8[Tensor, "strength pair channel height width"],
 ) -> Float[np.ndarray, "pair strength"]:
-    training = model.training_set
     if not drawn.shape[1]:
         return np.zeros((0, len(drawn)))
-    ratios = [label_by_nearest(p, training.images, training.group).ratio for p in drawn]
+    ratios = [model.label(pictures).ratio for pictures in drawn]
     return torch.stack(ratios, dim=1).double().numpy()
 
 
@@ -202,6 +212,10 @@ def _spread_over(
     return [int(rows[place]) for place in np.argsort(turns, kind="stable")]
 
 
-def _deal(targets: Sequence[int], turn: int, label: int) -> int:
-    others = [target for target in targets if target != label]
-    return others[turn % len(others)]
+def _deal(concepts: Sequence[Concept], turn: int, shown: Mapping[str, str]) -> int | None:
+    """Return the place of the concept whose turn it is, among those not shown already."""
+    others = [
+        place for place, concept in enumerate(concepts)
+        if shown[concept.attribute] != concept.value
+    ]  # fmt: skip
+    return others[turn % len(others)] if others else None

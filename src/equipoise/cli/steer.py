@@ -203,13 +203,14 @@ def response(
         out: Run folder to write; default runs/steering-TIME.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.bench.response import ResponseSpec, run_response
+    from equipoise.bench.response import choose_spec, run_response
     from equipoise.report import render_report
     from equipoise.zoo.package import load_zoo
 
     folder = out or Path("runs") / f"steering-{datetime.now():%Y%m%d-%H%M%S}"
-    spec = ResponseSpec(seed=seed, num_seeds=num_seeds, num_pairs=num_pairs)
-    run = run_response(load_zoo(model).to(device), folder, spec=spec)
+    opened = load_zoo(model).to(device)
+    spec = choose_spec(opened.recipe, seed=seed, num_seeds=num_seeds, num_pairs=num_pairs)
+    run = run_response(opened, folder, spec=spec)
     report = render_report(run.path)
     document = run.record.results | {
         "report": str(report),
@@ -265,15 +266,11 @@ def _lay_out(document: dict[str, Any]) -> str:
 
 
 def _tell_response(document: dict[str, Any]) -> str:
-    rows = [
-        [
-            told["name"], f"{told['best']['p']:.2f} at {told['best']['strength']:g}",
-            f"{told['pixel_mean']['p']:.2f}", show_rate(told["spearman"]),
-            show_rate(told["gain_over_random"]), f"{told['usable_range'][1]:g}",
-        ]
-        for told in document["concepts"]
+    rows = [_lay_out_concept(told) for told in document["concepts"]]
+    head = [
+        "concept", "best chance", "pixel mean", "asked for", "Spearman", "gain / random",
+        "usable to",
     ]  # fmt: skip
-    head = ["concept", "best mean P", "pixel mean", "Spearman", "gain / random", "usable to"]
     return "\n".join(
         [
             tabulate(head, rows),
@@ -284,3 +281,13 @@ def _tell_response(document: dict[str, Any]) -> str:
             f"report: {document['report']}   ({document['seconds']:.0f} s)",
         ]
     )
+
+
+def _lay_out_concept(told: dict[str, Any]) -> list[str]:
+    best, asked = told["best"], told["prompt_edit"]
+    return [
+        told["name"], f"{best['p']:.2f} at {best['strength']:g}",
+        f"{told['pixel_mean']['p']:.2f}", "-" if asked is None else f"{asked['p']:.2f}",
+        show_rate(told["spearman"]), show_rate(told["gain_over_random"]),
+        f"{told['usable_range'][1]:g}",
+    ]  # fmt: skip

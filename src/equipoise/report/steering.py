@@ -18,8 +18,8 @@ from equipoise.runs import Run
 
 SIDES = {"memorized": "warm", "generalized": "cool"}
 CLAIMS = {
-    "slope": "change of probability a unit of strength",
-    "gain": "largest change of probability",
+    "slope": "change of the score a unit of strength",
+    "gain": "largest change of the score",
     "abruptness": "1: a straight line; the number of steps: one jump",
 }
 
@@ -35,6 +35,7 @@ class Concept:
     best_p: float | None
     best_strength: float | None
     pixel_mean_p: float | None
+    asked_p: float | None
     drift: float | None
     pixel_drift: float | None
     usable: float | None
@@ -72,7 +73,6 @@ def build_steering(run: Run) -> dict[str, Any]:
         "instrument": instrument.get("name"),
         "accuracy": get_rate(instrument.get("accuracy")),
         "noise": _name_noise(get_mapping(instrument.get("noise"))),
-        "random_change": get_rate(results.get("random_change")),
         "comparisons": [_compare(groups, name, note) for name, note in CLAIMS.items()],
         "num_pairs": get_count(groups.get("n")),
         "num_groups": get_count(groups.get("groups")),
@@ -109,7 +109,9 @@ def _load_strips(run: Run) -> Mapping[str, np.ndarray]:
 def _build_concept(
     entry: Mapping[str, Any], strips: Mapping[str, np.ndarray], place: int
 ) -> Concept:
-    best, pixels, drift = (get_mapping(entry.get(k)) for k in ("best", "pixel_mean", "drift"))
+    best, pixels, drift, asked = (
+        get_mapping(entry.get(k)) for k in ("best", "pixel_mean", "drift", "prompt_edit")
+    )
     ends = get_list(entry.get("usable_range"))
     name = str(entry.get("name"))
     return Concept(
@@ -120,6 +122,7 @@ def _build_concept(
         best_p=get_number(best.get("p")),
         best_strength=get_number(best.get("strength")),
         pixel_mean_p=get_number(pixels.get("p")),
+        asked_p=get_number(asked.get("p")),
         drift=get_number(drift.get("value")),
         pixel_drift=get_number(drift.get("pixel_mean")),
         usable=get_number(ends[-1]) if ends else None,
@@ -140,7 +143,7 @@ def _build_strip(
 def _draw_curve(strengths: Sequence[Any], curve: Sequence[Any], place: int) -> Markup:
     return render_lines(
         [_build_line("warm", strengths, curve)], name=f"dose-{place}", xlabel="strength",
-        ylabel="probability of the target",
+        ylabel="chance of the concept",
     )  # fmt: skip
 
 
@@ -152,7 +155,7 @@ def _draw_sides(groups: Mapping[str, Any]) -> Markup | str:
     ]
     if not all(len(line.x) for line in lines):
         return ""
-    return render_lines(lines, name="sides", xlabel="strength", ylabel="probability of the target")
+    return render_lines(lines, name="sides", xlabel="strength", ylabel="score of the target")
 
 
 def _build_line(tone: str, strengths: Sequence[Any], curve: Sequence[Any]) -> Line:

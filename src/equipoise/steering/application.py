@@ -68,7 +68,7 @@ def steer(
     """
     denoiser = load(model)
     given = [vectors] if isinstance(vectors, ConceptVector) else list(vectors)
-    for vector in given:
+    for vector in {vector.record.fingerprint: vector for vector in given}.values():
         vector.check_model(denoiser, type(denoiser.network).__name__)
     _check_words(window, mode, affine=affine)
     empty = denoiser.null_condition(1)

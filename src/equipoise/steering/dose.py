@@ -35,8 +35,10 @@ def fit_slopes(strengths: Strengths, scores: Scores) -> Float[np.ndarray, " seed
     return scores @ centred / (centred**2).sum()
 
 
-def measure_abruptness(scores: Scores, *, floor: float) -> Float[np.ndarray, " seed"]:
-    """Return the abruptness of every seed; NaN where the scores move less than `floor`."""
+def measure_abruptness(
+    scores: Scores, *, floor: float | Float[np.ndarray, " seed"]
+) -> Float[np.ndarray, " seed"]:
+    """Return the abruptness of every seed; NaN where its scores move less than its `floor`."""
     span = scores.max(axis=1) - scores.min(axis=1)
     jump = np.abs(np.diff(scores, axis=1)).max(axis=1) * (scores.shape[1] - 1)
     moved = (span > floor) & (span > 0)
