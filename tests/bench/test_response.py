@@ -29,6 +29,7 @@ def test_a_small_response_is_measured_and_has_a_page(tmp_path):
     spec = ResponseSpec(
         concepts=("sandal", "bag"), references=12, strengths=(0.5, 1.0), num_seeds=4, num_random=2,
         seeds_per_random=2, num_screened=60, sampler_steps=3, num_pairs=4, pair_strengths=(0.5,),
+        num_edited=3, edit_strengths=(1.0,),
     )  # fmt: skip
     model = load_zoo("dit-fashion")
     run = run_response(model, tmp_path / "run", spec=spec)
@@ -41,11 +42,13 @@ def test_a_small_response_is_measured_and_has_a_page(tmp_path):
         assert 0 <= concept["usable_range"][1] <= 1
         assert concept["prompt_edit"]["drift"] > 0
     assert results["memorized_vs_generalized"]["n"] <= 4
+    assert results["editing"]["n"] == 3
+    assert results["editing"]["inversion_error"]["value"] < 0.2
     json.dumps(results, allow_nan=False)
     assert run.read_tensors("strips")["bag"].shape == (3, 4, 1, 16, 16)
     page = render_report(run.path).read_text()
     assert results["verdict"] in page
-    assert page.count("data:image/png") >= 2 * 3 * 4
+    assert page.count("data:image/png") >= 2 * 3 * 4 + 2 * 3 * 3
 
 
 @pytest.mark.slow

@@ -13,6 +13,15 @@ def make_rate(value):
     return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 4, "groups": 4}
 
 
+EDITING = {
+    "n": 5, "strengths": [0.0, 1.0], "inversion_error": make_rate(0.123),
+    "concepts": [{
+        "name": "bag", "gain": make_rate(0.4) | {"strength": 1.0}, "kept_curve": [1.0, 0.75],
+        "drift": {"value": 0.31, "pixel_mean": None},
+    }],
+}  # fmt: skip
+
+
 def make_run(path, *, groups=None):
     run = start_run(
         path, kind="steering", spec={"model": "zoo:<b>x</b>", "seed": 1, "num_seeds": 2,
@@ -20,7 +29,9 @@ def make_run(path, *, groups=None):
         provenance={"fingerprint": "f"},
     )  # fmt: skip
     pictures = np.arange(3 * 2 * 64, dtype=np.uint8).reshape(3, 2, 1, 8, 8)
-    write_tensors(run, "strips", {"bag": pictures, "memorized": pictures, "generalized": pictures})
+    write_tensors(run, "strips", {
+        name: pictures for name in ("bag", "memorized", "generalized", "edit bag")
+    })  # fmt: skip
     concept = {
         "name": "bag", "best": {"p": 0.8, "strength": 1.0}, "pixel_mean": {"p": 0.5},
         "spearman": make_rate(0.9), "gain": make_rate(0.7), "gain_over_random": make_rate(9.0),
@@ -40,6 +51,7 @@ def make_run(path, *, groups=None):
             "name": "a judge", "accuracy": make_rate(0.87), "noise": {"bag": 0.8, "coat": 0.2},
         },
         "memorized_vs_generalized": sides | filled if groups is None else groups,
+        "editing": EDITING,
     }  # fmt: skip
     return finish_run(run, results=results, cost={"seconds": 1.0})
 
@@ -52,6 +64,8 @@ def test_the_page_shows_strips_by_seed_and_says_what_came_out(tmp_path):
     assert shown["better"] == shown["reached"] == 1
     page = render_report(run.path).read_text()
     assert "They resist." in page
+    assert "error of 0.123" in page
+    assert "edited to bag" in page
     assert "it says bag" in page
     assert "zoo:&lt;b&gt;" in page
     assert page.count("<svg") >= 3

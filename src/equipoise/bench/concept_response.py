@@ -4,7 +4,7 @@ Drift and diversity: `drift.py`. The usable range ends where drift exceeds 1.25 
 below half of that of real pictures with the concept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +35,17 @@ class ConceptResponse:
 
 
 @dataclass(frozen=True)
-class _Curve:
+class Curve:
     """Scores and chances of all outputs over strength, a row an output."""
 
     scores: Float[np.ndarray, "case strength"]
     chances: Float[np.ndarray, "case strength"]
+    kept: list[float] | None
+    """Share of the other attributes that are as at strength 0; None where there are none."""
 
     @property
     def gain(self) -> Float[np.ndarray, " strength"]:
+        """Mean change of the score."""
         return self.scores.mean(axis=0) - self.scores[:, 0].mean()
 
 
@@ -73,14 +76,14 @@ def measure_concept(
     """
     grid = np.array([0.0, *strengths])
     drawn = studio.draw(seeds, vector, grid.tolist())
-    curve, concept = _read_curve(known, drawn, place), known.concepts[place]
+    curve, concept = read_curve(known, drawn, place), known.concepts[place]
     shown, without = known.draw_references(concept, count=references, seed=studio.seed)
     drift, diversity = measure_drift(drawn), measure_diversity(drawn)
     least = LEAST_DIVERSITY * measure_spread(shown) / measure_spread(drawn[0])
     usable = find_usable(grid, drift, diversity, cap=MOST_DRIFT, floor=least)
     at = int(np.flatnonzero(grid <= max(min(usable, 1.0), grid[1]))[-1])
-    shuffled = _read_curve(known, studio.draw(seeds, null, [0.0, float(grid[at])]), place)
-    pixels = _add_pixel_mean(known, drawn[0], place, shown, without)
+    shuffled = read_curve(known, studio.draw(seeds, null, [0.0, float(grid[at])]), place)
+    pixels = add_pixel_mean(known, drawn[0], place, shown, without)
     figures = {
         "name": concept.name,
         "references": references,
@@ -101,21 +104,39 @@ def measure_concept(
         "gap": vector.record.recipe["gap"],
         "drift_curve": drift.tolist(),
         "diversity_curve": diversity.tolist(),
+        "kept_curve": curve.kept,
         "least_diversity": least,
     }
     return ConceptResponse(figures, drawn)
 
 
-def _read_curve(known: ConceptSet, drawn: Drawn, place: int) -> _Curve:
+def read_curve(known: ConceptSet, drawn: Drawn, place: int) -> Curve:
+    """Read outputs by strength, for the concept at a place."""
     readings = [known.read(pictures) for pictures in drawn]
-    return _Curve(
+    return Curve(
         np.stack([one.scores[:, place] for one in readings], axis=1),
         np.stack([known.chances(one, place) for one in readings], axis=1),
+        _count_kept([one.shown for one in readings], known.concepts[place].attribute),
     )
 
 
+def _count_kept(
+    shown: Sequence[Sequence[Mapping[str, str]]], attribute: str
+) -> list[float] | None:
+    others = [name for name in shown[0][0] if name != attribute]
+    if not others:
+        return None
+    return [
+        float(np.mean([
+            one[name] == two[name] for one, two in zip(level, shown[0], strict=True)
+            for name in others
+        ]))
+        for level in shown
+    ]  # fmt: skip
+
+
 def _describe_curve(
-    grid: Float[np.ndarray, " strength"], curve: _Curve, usable: float
+    grid: Float[np.ndarray, " strength"], curve: Curve, usable: float
 ) -> dict[str, Any]:
     """Say how the scores follow the strength up to the usable range, or to 1 if it is short."""
     inside = grid <= usable
@@ -133,16 +154,19 @@ def _describe_curve(
     }
 
 
-def _add_pixel_mean(
+def add_pixel_mean(
     known: ConceptSet, plain: Pictures, place: int, shown: Pictures, without: Pictures
 ) -> dict[str, Any]:
-    """Add the difference of the references' means to finished outputs; its unit is the pixels'."""
+    """Add the difference of the references' means to finished pictures.
+
+    Strength 1 is as large as the pixels of the references, with values from -1 to 1.
+    """
     raw = _scale(shown).mean(dim=0) - _scale(without).mean(dim=0)
     size = torch.cat([_scale(shown), _scale(without)]).square().mean().sqrt()
     unit = raw * size / raw.square().mean().sqrt()
     grid = [0.0, *PIXEL_STRENGTHS]
     drawn = torch.stack([_unscale(_scale(plain) + a * unit) for a in grid])
-    curve = _read_curve(known, drawn, place)
+    curve = read_curve(known, drawn, place)
     mean = curve.chances.mean(axis=0)
     return {
         "strength": float(grid[int(mean.argmax())]),
@@ -159,7 +183,7 @@ def _ask_instead(
     if asked is None:
         return None
     drawn = torch.stack([plain, studio.draw_plain(Seeds(seeds.ids, asked))])
-    curve = _read_curve(known, drawn, place)
+    curve = read_curve(known, drawn, place)
     return {
         "p": float(curve.chances[:, 1].mean()),
         "gain": estimate_mean(curve.scores[:, 1] - curve.scores[:, 0]),

@@ -146,7 +146,7 @@ def _score(measured: Measured, concept: Concept) -> float:
         apart = torch.tensor(measured.colour).sub(torch.tensor(COLOURS[concept.value]))
         return 1 - float(apart.norm()) / WIDEST
     if concept.attribute == "size":
-        gains = dict(measured.emoji_gains)
+        gains = {size: max(gain, 0.0) for size, gain in measured.emoji_gains.items()}
         return gains.pop(concept.value) - max(gains.values())
     if concept.attribute == "vendor":
         return measured.vendor_chances[concept.value]

@@ -43,10 +43,10 @@ class Studio:
         *,
         seed: int,
         steps: int,
-        window: Window | None = None,
+        window: Window,
         guidance: Guidance = "both",
     ) -> None:
-        self.model, self.seed, self._window, self._guidance = model, seed, window, guidance
+        self.model, self.seed, self.window, self._guidance = model, seed, window, guidance
         self._sampler = model.recipe.sampler.model_copy(update={"steps": steps})
         self._denoiser = guide(model.denoiser, self._sampler.guidance)
         self.evaluations = 0
@@ -73,6 +73,10 @@ class Studio:
         level = strength * torch.eye(len(vectors), dtype=torch.float64)
         pictures = self._draw(seeds, rows, vectors, level.repeat_interleave(len(seeds), dim=1))
         return pictures.unflatten(0, (len(vectors), -1))
+
+    def list_sigmas(self) -> list[float]:
+        """List the noise levels of a generation, falling, the last one 0."""
+        return self._sampler.list_sigmas(self._denoiser)
 
     def close(self) -> None:
         """End the progress bar."""
@@ -104,12 +108,11 @@ class Studio:
         noise = draw_noise_batch(
             denoiser.sample_shape, seed=self.seed, item_ids=items.ids, draws=[0] * len(items)
         )
-        sigmas = self._sampler.list_sigmas(denoiser)
         steered: AbstractContextManager[object] = nullcontext()
         if vectors:
             steered = steer(
-                denoiser, vectors, strength=strengths, window=self._window, guidance=self._guidance
+                denoiser, vectors, strength=strengths, window=self.window, guidance=self._guidance
             )
         with steered:
-            *_, last = sample_heun(denoiser, noise, sigmas, cond=items.conditions)
+            *_, last = sample_heun(denoiser, noise, self.list_sigmas(), cond=items.conditions)
         return last.x

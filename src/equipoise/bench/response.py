@@ -3,7 +3,8 @@
 For every concept a vector is made from real pictures that the instrument was not fitted on, and
 fresh outputs that were not asked for it are steered towards it. What is compared with it: random
 directions of the same size, references with shuffled labels, adding the difference of mean
-pictures to the finished output, and asking for the concept, where the model can be asked.
+pictures to the finished output, and asking for the concept, where the model can be asked. Then
+copies are compared with novel outputs, and real pictures are edited.
 """
 
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from equipoise.bench.claim import describe_verdict
 from equipoise.bench.concept import Concept, ConceptSet
 from equipoise.bench.concept_response import measure_concept
+from equipoise.bench.edited import measure_editing
 from equipoise.bench.emoji_concepts import EmojiConcepts
 from equipoise.bench.fashion_concepts import FashionConcepts
 from equipoise.bench.generation import Seeds, Studio
@@ -75,6 +77,10 @@ class ResponseSpec(BaseModel):
     """Most pairs of a copy and a novel output."""
     pair_strengths: tuple[float, ...] = (0.25, 0.5, 1.0)
     """Strengths at which the pairs are steered."""
+    num_edited: int = 16
+    """Held-out pictures that are edited towards every concept."""
+    edit_strengths: tuple[float, ...] = (0.25, 0.5, 1.0)
+    """Strengths at which they are edited."""
 
 
 def choose_spec(recipe: Recipe, **words: Any) -> ResponseSpec:  # noqa: ANN401 - its fields
@@ -112,14 +118,19 @@ def run_response(model: ZooModel, folder: Path, *, spec: ResponseSpec) -> Run:
         studio, known, vectors, num_screened=spec.num_screened, most=spec.num_pairs,
         strengths=spec.pair_strengths, floors=floors.mean(axis=0),
     )  # fmt: skip
+    editing, edits = measure_editing(
+        studio, known, vectors, count=spec.num_edited, strengths=spec.edit_strengths,
+        references=spec.references,
+    )  # fmt: skip
     studio.close()
-    write_tensors(run, "strips", pictures | strips)
+    write_tensors(run, "strips", pictures | strips | edits)
     results = {
         "verdict": describe_verdict(groups),
         "concepts": concepts,
         "reached": [told["name"] for told in concepts if told["best"]["p"] >= REACHED],
         "reached_at": REACHED,
         "memorized_vs_generalized": groups,
+        "editing": editing,
         "instrument": known.describe_instrument(),
     }
     cost = {"evaluations": studio.evaluations, "seconds": watch.seconds}

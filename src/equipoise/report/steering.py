@@ -10,6 +10,7 @@ from markupsafe import Markup
 from safetensors import SafetensorError
 
 from equipoise.errors import RunError
+from equipoise.report.edited import build_editing
 from equipoise.report.picture import build_picture
 from equipoise.report.plot import Line, render_lines
 from equipoise.report.rate import Rate, get_count, get_list, get_mapping, get_number, get_rate
@@ -79,6 +80,7 @@ def build_steering(run: Run) -> dict[str, Any]:
         "side_plot": _draw_sides(groups),
         "pair_strengths": get_list(groups.get("strengths")),
         "still_copies": [get_number(share) for share in get_list(groups.get("still_copies"))],
+        "editing": build_editing(get_mapping(results.get("editing")), strips, _build_strip),
         "sides": {side: _build_strip(strips.get(side)) for side in SIDES},
         "record_rows": flatten(spec) + flatten(run.record.cost),
         "provenance_rows": flatten(run.record.provenance),

@@ -76,6 +76,21 @@ def invert(
     return x
 
 
+def list_way(sigmas: Sequence[float], start: float | None) -> list[float]:
+    """Return the noise levels up to a start; None is all of them.
+
+    Raises:
+        BadInputError: when no way is left.
+    """
+    levels = [sigma for sigma in sigmas if start is None or sigma <= start * (1 + 1e-6)]
+    if len(levels) < 3:
+        raise BadInputError(
+            f"Going back to noise level {start} leaves no way: the levels are "
+            f"{', '.join(f'{sigma:.3g}' for sigma in sigmas)}. Give a higher start."
+        )
+    return levels
+
+
 def edit_picture(
     denoiser: Denoiser,
     image: Float[Tensor, "channel height width"],
@@ -105,12 +120,7 @@ def edit_picture(
     Raises:
         BadInputError: when no way is left, or steering cannot be done.
     """
-    levels = [sigma for sigma in sigmas if start is None or sigma <= start * (1 + 1e-6)]
-    if len(levels) < 3:
-        raise BadInputError(
-            f"Going back to noise level {start} leaves no way: the levels are "
-            f"{', '.join(f'{sigma:.3g}' for sigma in sigmas)}. Give a higher start."
-        )
+    levels = list_way(sigmas, start)
     x0 = denoiser.encode(image[None].to(device_of(denoiser)))
     noise = invert(denoiser, x0, levels, cond=cond) / levels[0]
     *_, back = sample_heun(denoiser, noise, levels, cond=cond)
