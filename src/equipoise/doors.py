@@ -40,6 +40,7 @@ from equipoise.steering.arithmetic import Mode as SteeringMode
 from equipoise.steering.editing import Edit, edit_picture
 from equipoise.steering.prompted import draw_references
 from equipoise.steering.reference import References, read_references
+from equipoise.steering.strip import choose_condition
 
 _State = TypeVar("_State")
 
@@ -186,6 +187,7 @@ def edit(
     start: float | None = None,
     window: Window | None = None,
     mode: SteeringMode = "add",
+    prompt: str | None = None,
 ) -> Edit:
     """Edit a picture that exists: back to noise by the model, and forth again with steering.
 
@@ -198,6 +200,7 @@ def edit(
             the way.
         window: Lowest and highest noise level at which to act.
         mode: "add", "remove" or "interpolate", see `equipoise.steer`.
+        prompt: What the picture shows, for a text-to-image model; None is the empty prompt.
 
     Returns:
         The pictures by strength, the reconstruction at strength 0 and its error.
@@ -210,6 +213,7 @@ def edit(
     return edit_picture(
         denoiser, image, vector, strengths=strengths,
         sigmas=subject.sampler.list_sigmas(denoiser), start=start, window=window, mode=mode,
+        cond=choose_condition(denoiser, prompt=prompt),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from equipoise.images import as_unit, quantize
 from equipoise.steering import build_vector
 from equipoise.steering.editing import edit_picture
 from equipoise.zoo.package import ZooModel
+from equipoise.zoo.planting import build_training_set
 from equipoise.zoo.recipe import EDM
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -37,7 +38,8 @@ class Brightness(ConceptSet):
 
 
 def test_a_batch_is_edited_as_its_pictures_one_by_one(tiny_edm):
-    model = ZooModel(tiny_edm, EDM, {}, None, PICTURES)
+    training = build_training_set(PICTURES, torch.zeros(9, dtype=torch.long), ())
+    model = ZooModel(tiny_edm, EDM, {}, training, PICTURES)
     known, window = Brightness(), (0.05, 0.4)
     shown, without = known.draw_references(known.concepts[0], count=4, seed=0)
     vector = build_vector(tiny_edm, as_unit(shown), as_unit(without), name="tiny")

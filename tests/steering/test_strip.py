@@ -2,11 +2,12 @@ import pytest
 import torch
 from PIL import Image
 
+from equipoise.denoisers import build_from_pipeline
 from equipoise.errors import BadInputError
 from equipoise.images import quantize
 from equipoise.sampling import SamplerSpec, draw_noise_batch, sample_heun
 from equipoise.steering import build_vector
-from equipoise.steering.strip import draw_strip, write_strip
+from equipoise.steering.strip import choose_condition, draw_strip, write_strip
 
 SAMPLER = SamplerSpec(steps=2, sigma_max=2.0)
 
@@ -30,9 +31,26 @@ def test_a_strip_holds_every_seed_at_every_strength_and_the_first_column_is_unst
         assert sheet.convert("L").getpixel((68 * 2 + 5, 16 + 5)) == int(drawn[0, 2, 0, 1, 1])
 
 
-def test_a_class_is_asked_of_models_with_classes_only(tiny_edm):
-    vector = build_vector(tiny_edm, torch.rand(2, 1, 16, 16), name="tiny")
+def test_a_model_is_asked_for_what_it_knows_only(tiny_edm):
+    assert choose_condition(tiny_edm) is None
     with pytest.raises(BadInputError, match="no classes"):
-        draw_strip(
-            tiny_edm, vector, sampler=SAMPLER, strengths=[1.0], num_seeds=1, seed=0, label=3
-        )
+        choose_condition(tiny_edm, label=3)
+    with pytest.raises(BadInputError, match="takes no prompts"):
+        choose_condition(tiny_edm, prompt="red")
+    with pytest.raises(BadInputError, match="one of them"):
+        choose_condition(tiny_edm, label=3, prompt="red")
+
+
+@pytest.mark.slow
+def test_a_strip_is_asked_for_its_prompt_at_every_strength(pipeline):
+    model = build_from_pipeline(pipeline)
+    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    vector = build_vector(model, images, name="sd", kind="pooled")
+    words = {"sampler": SAMPLER, "strengths": [0.0, 1.0], "num_seeds": 1, "seed": 3}
+    cond = choose_condition(model, prompt="a")
+    asked = draw_strip(model, vector, cond=cond, **words)
+    noise = draw_noise_batch((4, 8, 8), seed=3, item_ids=["strip/000000"], draws=[0])
+    *_, last = sample_heun(model, noise, SAMPLER.list_sigmas(model), cond=cond)
+    alone = quantize(model.decode(last.x))[0].int()
+    assert int((asked[0, 0].int() - alone).abs().max()) <= 1
+    assert not torch.equal(asked, draw_strip(model, vector, **words))

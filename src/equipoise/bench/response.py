@@ -85,7 +85,9 @@ class ResponseSpec(BaseModel):
 
 def choose_spec(recipe: Recipe, **words: Any) -> ResponseSpec:  # noqa: ANN401 - its fields
     """Say how a model is measured unless something else is asked for."""
-    own = {"concepts": EMOJI_CONCEPTS} if isinstance(recipe, SdRecipe) else {}
+    own: dict[str, Any] = {}
+    if isinstance(recipe, SdRecipe):
+        own = {"concepts": EMOJI_CONCEPTS}
     return ResponseSpec(**own | words)
 
 

@@ -83,6 +83,7 @@ def apply(
     window: tuple[float, float] | None = None,
     mode: Literal["add", "remove", "interpolate"] = "add",
     label: int | None = None,
+    prompt: str | None = None,
     num_seeds: Count = 4,
     seed: int = 0,
     device: Device = "cpu",
@@ -96,19 +97,23 @@ def apply(
         window: Lowest and highest noise level at which to act, data units; default everywhere.
         mode: Add the vector, remove its projection, or move the projection to one unit.
         label: Class that a conditional model is asked for; default none.
+        prompt: What a text-to-image model is asked for, with guidance; default nothing, without.
         num_seeds: Rows.
         seed: Seed of the outputs.
         as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.auditing.subject import open_subject
+    from equipoise.auditing.subject import follow_prompts, open_subject
+    from equipoise.denoisers import guide
     from equipoise.steering import load_vector
-    from equipoise.steering.strip import draw_strip, write_strip
+    from equipoise.steering.strip import choose_condition, draw_strip, write_strip
 
     strengths = parse_strengths(strength)
     subject = open_subject(model, device=device)
+    cond = choose_condition(subject.denoiser, label=label, prompt=prompt)
+    scale = 1.0 if prompt is None else follow_prompts(subject).sampler.guidance
     drawn = draw_strip(
-        subject.denoiser, load_vector(vector), sampler=subject.sampler, strengths=strengths,
-        window=window, mode=mode, label=label, num_seeds=num_seeds, seed=seed,
+        guide(subject.denoiser, scale), load_vector(vector), sampler=subject.sampler,
+        strengths=strengths, window=window, mode=mode, cond=cond, num_seeds=num_seeds, seed=seed,
     )  # fmt: skip
     write_strip(out, drawn, [f"{value:.3g}" for value in strengths])
     document = {"file": str(out), "strengths": strengths, "seeds": num_seeds}
@@ -126,6 +131,7 @@ def edit(
     start: float | None = None,
     window: tuple[float, float] | None = None,
     mode: Literal["add", "remove", "interpolate"] = "add",
+    prompt: str | None = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
@@ -141,6 +147,7 @@ def edit(
         start: Noise level to go back to, data units; lower keeps more; default all the way.
         window: Lowest and highest noise level at which to act, data units; default everywhere.
         mode: Add the vector, remove its projection, or move the projection to one unit.
+        prompt: What the picture shows, in words, for a text-to-image model; default nothing.
         as_json: Print one JSON document on standard output and nothing else.
     """
     import torch
@@ -152,7 +159,7 @@ def edit(
     from equipoise.steering import load_vector
     from equipoise.steering.editing import edit_picture
     from equipoise.steering.reference import read_references
-    from equipoise.steering.strip import write_strip
+    from equipoise.steering.strip import choose_condition, write_strip
 
     subject, strengths = open_subject(model, device=device), parse_strengths(strength)
     image = read_references(picture, subject.denoiser.image_shape)[:1]
@@ -163,7 +170,7 @@ def edit(
     edited = edit_picture(
         subject.denoiser, image[0], load_vector(vector), strengths=strengths,
         sigmas=subject.sampler.list_sigmas(subject.denoiser), start=start, window=window,
-        mode=mode,
+        mode=mode, cond=choose_condition(subject.denoiser, prompt=prompt),
     )  # fmt: skip
     shown = quantize(torch.cat([image, edited.pictures]))[None]
     write_strip(out, shown, ["picture", *(f"{value:.3g}" for value in strengths)])

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, device_of
+from equipoise.denoisers import Denoiser, device_of, encode_prompts
 from equipoise.errors import BadInputError
 from equipoise.images import quantize
 from equipoise.sampling import SamplerSpec, draw_noise_batch, sample_heun
@@ -31,27 +31,52 @@ def draw_strip(
     seed: int,
     window: Window | None = None,
     mode: Mode = "add",
-    label: int | None = None,
+    cond: Tensor | None = None,
 ) -> UInt8[Tensor, "seed strength channel height width"]:
     """Draw every seed at every strength, from the same noise; one call a seed.
 
-    Raises:
-        BadInputError: when a class is asked of a model without classes.
+    Args:
+        denoiser: The model, guided or not.
+        vector: What to steer with.
+        sampler: How outputs are drawn.
+        strengths: In units of the vector, a column each.
+        num_seeds: Rows.
+        seed: Seed of the noise.
+        window: Where to act, see `steer`.
+        mode: What to do, see `steer`.
+        cond: Condition of one sample, with a batch axis of 1; None is the empty one.
     """
-    empty = denoiser.null_condition(1)
-    if label is not None and (empty is None or empty.ndim > 2):
-        raise BadInputError("This model knows no classes by number: leave the label out.")
     sigmas, count = sampler.list_sigmas(denoiser), len(strengths)
     rows = []
     for index in range(num_seeds):
         noise = draw_noise_batch(
             denoiser.sample_shape, seed=seed, item_ids=[f"strip/{index:06d}"], draws=[0]
         ).to(device_of(denoiser))
-        cond = None if label is None else torch.full((count,), label, device=noise.device)
+        many = None if cond is None else cond.expand(count, *cond.shape[1:])
         with steer(denoiser, vector, strength=list(strengths), window=window, mode=mode):
-            *_, last = sample_heun(denoiser, noise.repeat(count, 1, 1, 1), sigmas, cond=cond)
+            *_, last = sample_heun(denoiser, noise.repeat(count, 1, 1, 1), sigmas, cond=many)
         rows.append(quantize(denoiser.decode(last.x)))
     return torch.stack(rows)
+
+
+def choose_condition(
+    denoiser: Denoiser, *, label: int | None = None, prompt: str | None = None
+) -> Tensor | None:
+    """Return the condition that is asked for, with a batch axis of 1; None: nothing is.
+
+    Raises:
+        BadInputError: when a class is asked of a model without classes, or both are asked for.
+    """
+    if label is not None and prompt is not None:
+        raise BadInputError("A label and a prompt were given: give one of them.")
+    if prompt is not None:
+        return encode_prompts(denoiser, [prompt])
+    if label is None:
+        return None
+    empty = denoiser.null_condition(1)
+    if empty is None or empty.ndim > 2:
+        raise BadInputError("This model knows no classes by number: leave the label out.")
+    return torch.full((1,), label, device=device_of(denoiser))
 
 
 def write_strip(
