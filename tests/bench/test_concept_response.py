@@ -70,7 +70,7 @@ def test_the_figures_are_those_of_a_straight_line():
     assert told["gain"]["value"] == pytest.approx(100 * at / 255, rel=1e-2)
     assert told["gain_over_random"]["value"] == pytest.approx(told["gain"]["value"] / 0.01)
     assert told["shuffled_change"] == 0
-    assert told["best"] == {"strength": 1.0, "p": 1.0}
+    assert told["best"] == {"strength": 0.5, "p": 1.0}  # the first at which all are bright
     assert told["prompt_edit"]["p"] == 1
     assert told["prompt_edit"]["gain"]["value"] == pytest.approx(
         1 - PLAIN.double().mean() / 255, rel=1e-6

@@ -24,6 +24,7 @@ MOST_DRIFT, LEAST_DIVERSITY = 1.25, 0.5
 EQUAL_GAIN = 0.3
 """Gain in the score at which drifts are compared."""
 PIXEL_STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+References = UInt8[Tensor, "reference channel height width"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _describe_curve(
 
 
 def add_pixel_mean(
-    known: ConceptSet, plain: Pictures, place: int, shown: Pictures, without: Pictures
+    known: ConceptSet, plain: Pictures, place: int, shown: References, without: References
 ) -> dict[str, Any]:
     """Add the difference of the references' means to finished pictures.
 
@@ -191,7 +192,7 @@ def _ask_instead(
     }
 
 
-def _scale(pictures: Pictures) -> Tensor:
+def _scale(pictures: UInt8[Tensor, "..."]) -> Tensor:
     return pictures.float() / 127.5 - 1
 
 

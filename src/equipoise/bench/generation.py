@@ -46,7 +46,8 @@ class Studio:
         window: Window,
         guidance: Guidance = "both",
     ) -> None:
-        self.model, self.seed, self.window, self._guidance = model, seed, window, guidance
+        self.model, self.seed, self.window = model, seed, window
+        self._guidance: Guidance = guidance
         self._sampler = model.recipe.sampler.model_copy(update={"steps": steps})
         self._denoiser = guide(model.denoiser, self._sampler.guidance)
         self.evaluations = 0
