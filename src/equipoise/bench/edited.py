@@ -55,9 +55,10 @@ def measure_editing(
     levels = list_way(studio.list_sigmas(), studio.window[1])
     denoiser = studio.model.denoiser
     noise = invert(denoiser, denoiser.encode(as_unit(pictures)), levels) / levels[0]
+    back = _finish(studio, noise, levels)
     concepts, strips = [], {}
     for place, (concept, vector) in enumerate(zip(known.concepts, vectors, strict=True)):
-        edited = _bring_forth(studio, noise, levels, vector, grid.tolist())
+        edited = torch.stack([back, *_bring_forth(studio, noise, levels, vector, strengths)])
         sides = known.draw_references(concept, count=references, seed=studio.seed)
         pixels = add_pixel_mean(known, pictures, place, *sides)
         curve = read_curve(known, edited, place)
@@ -67,7 +68,7 @@ def measure_editing(
         "n": count,
         "start": levels[0],
         "strengths": grid.tolist(),
-        "inversion_error": estimate_mean(_measure_error(pictures, edited[0])),
+        "inversion_error": estimate_mean(_measure_error(pictures, back)),
         "concepts": concepts,
     }
     return figures, strips
@@ -79,13 +80,20 @@ def _bring_forth(
     levels: Sequence[float],
     vector: ConceptVector,
     strengths: Sequence[float],
-) -> UInt8[Tensor, "strength case channel height width"]:
-    denoiser, rows = studio.model.denoiser, []
+) -> list[UInt8[Tensor, "case channel height width"]]:
+    rows = []
     for strength in strengths:
-        with steer(denoiser, vector, strength=strength, window=studio.window):
-            *_, last = sample_heun(denoiser, noise, levels)
-        rows.append(quantize(denoiser.decode(last.x)))
-    return torch.stack(rows)
+        with steer(studio.model.denoiser, vector, strength=strength, window=studio.window):
+            rows.append(_finish(studio, noise, levels))
+    return rows
+
+
+def _finish(
+    studio: Studio, noise: Float[Tensor, "case ..."], levels: Sequence[float]
+) -> UInt8[Tensor, "case channel height width"]:
+    """Follow the ODE down to a picture."""
+    *_, last = sample_heun(studio.model.denoiser, noise, levels)
+    return quantize(studio.model.denoiser.decode(last.x))
 
 
 def _describe(
