@@ -152,7 +152,8 @@ def concept(
             Or prompts, of which a text-to-image model draws a picture each, with guidance; each
             is then looked at with its own prompt.
         negative: Pictures without it, otherwise alike; None gives the paper's vector, a mean.
-        sites: Names or patterns; None is a transformer's middle, or a U-Net's default sites.
+        sites: Names or patterns; None is a default by the kind of model: all blocks of a
+            transformer, the way up of a text-to-image U-Net, the default sites of any other.
         sigma: Noise level of the references, data units; several make a vector that changes with
             the level at which it acts; None is the standard deviation of the data.
         kind: "per-position", for pictures of the references' size; or "pooled", for any size.

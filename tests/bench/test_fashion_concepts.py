@@ -25,8 +25,5 @@ def test_references_are_of_the_class_and_judged_so():
         assert known.read(without).scores[:, place].mean() < 0.3
     assert known.ask_for(known.concepts[1], ["a", "b"], seed=0).tolist() == [8, 8]
     assert torch.equal(known.draw_held_out(count=4, seed=1), known.draw_held_out(count=4, seed=1))
-
-
-def test_an_unknown_class_is_refused():
     with pytest.raises(BadInputError, match="T-shirt"):
-        FashionConcepts(None, ("hat",))
+        FashionConcepts(model, ("hat",))

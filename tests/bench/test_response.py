@@ -6,7 +6,6 @@ import torch
 
 from equipoise.bench.instrument import NUM_FITTED
 from equipoise.bench.response import (
-    EMOJI_CONCEPTS,
     ResponseSpec,
     build_concept_vector,
     choose_spec,
@@ -15,12 +14,13 @@ from equipoise.bench.response import (
 )
 from equipoise.report import render_report
 from equipoise.zoo.package import load_zoo
-from equipoise.zoo.recipe import DIT, SD
+from equipoise.zoo.recipe import DIT, EDM, SD
 
 
-def test_a_text_to_image_model_has_concepts_of_its_own_and_words_win():
-    assert choose_spec(SD).concepts == EMOJI_CONCEPTS
-    assert choose_spec(DIT, seed=3) == ResponseSpec(seed=3)
+def test_a_family_is_measured_in_its_own_way_and_words_win():
+    assert "noun cat" in choose_spec(SD).concepts
+    assert choose_spec(DIT).window_shares != choose_spec(EDM).window_shares
+    assert choose_spec(EDM, seed=3) == ResponseSpec(seed=3)
     assert choose_spec(SD, concepts=("noun dog",)).concepts == ("noun dog",)
 
 

@@ -71,7 +71,7 @@ def test_several_levels_are_rows_and_no_negatives_is_the_papers_mean(tiny_edm):
         assert not bool(both.origins[site].any())
 
 
-def test_the_default_is_a_transformers_middle_or_a_unets_default_sites(tiny_edm):
+def test_the_default_is_behind_all_blocks_or_a_unets_default_sites(tiny_edm):
     class Block(nn.Module):
         def forward(self, x):
             return x + 1
@@ -88,7 +88,7 @@ def test_the_default_is_a_transformers_middle_or_a_unets_default_sites(tiny_edm)
             return h.reshape(x.shape)
 
     tokens = wrap(Tokens(), sample_shape=(1, 4, 4), data_std=0.5)
-    assert find_sites(tokens) == ("blocks.2:out",)
+    assert find_sites(tokens) == tuple(f"blocks.{k}:out" for k in range(4))
     assert find_sites(tiny_edm) == SITES
 
 
@@ -102,6 +102,13 @@ def test_what_makes_no_vector_is_refused(tiny_edm):
         build_vector(tiny_edm, images, name="t", sigmas=[0.0])
     with pytest.raises(NonFiniteError):
         build_vector(tiny_edm, images * float("nan"), name="t")
+
+
+@pytest.mark.slow
+def test_a_text_to_image_unet_is_steered_on_its_way_up(pipeline):
+    found = find_sites(build_from_pipeline(pipeline))
+    assert found[0] == "up_blocks.0.resnets.0:out"
+    assert all(site.startswith("up_blocks.") and site.endswith(":out") for site in found)
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def make(
         negative: The same without it; without this the vector is a mean.
         prompts: Both are text files of prompts, one a line, of which the model draws a picture
             each; the k-th pictures of both start from the same noise.
-        sites: Names or patterns; default a transformer's middle, a U-Net's default sites.
+        sites: Names or patterns; default by the kind of model, see docs/steering.md.
         sigma: Noise levels of the references, data units; default the spread of the data.
         kind: A number for every place, or one for every channel.
         seed: Seed of the noise.

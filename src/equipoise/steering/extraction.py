@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, encode_prompts, fingerprint
+from equipoise.denoisers import Denoiser, TimedDenoiser, encode_prompts, fingerprint
 from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.protocol import device_of
 from equipoise.errors import BadInputError, NonFiniteError
@@ -34,19 +34,23 @@ BATCH = 64
 DRAWS = 4
 BLOCK = re.compile(r"(transformer_blocks|blocks)\.(\d+):out")
 """The residual stream behind a block of a transformer."""
+GOING_UP = "up_blocks.*.resnets.*:out"
 Prompts = Sequence[str] | None
 SIGMA_SHARE = 1.0
 """Default noise level of the references, of the standard deviation of the data."""
 
 
 def find_sites(denoiser: Denoiser) -> tuple[str, ...]:
-    """Choose where to steer when nobody says: a transformer's middle, a U-Net's default sites.
+    """Choose where to steer when nobody says, by what was measured on the zoo's families.
 
-    In a transformer it is the residual stream behind the block in the middle.
+    Behind all blocks of a transformer; behind the residual blocks going up of a text-to-image
+    U-Net, as the paper does; at the default sites of any other.
     """
-    blocks = [site.name for site in sites(denoiser) if BLOCK.fullmatch(site.name)]
+    blocks = tuple(site.name for site in sites(denoiser) if BLOCK.fullmatch(site.name))
     if blocks:
-        return (blocks[len(blocks) // 2],)
+        return blocks
+    if isinstance(denoiser, TimedDenoiser) and denoiser.text_encoder is not None:
+        return select_sites(denoiser, GOING_UP)
     return select_sites(denoiser, denoiser.default_sites)
 
 
