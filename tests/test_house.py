@@ -81,7 +81,7 @@ def test_every_command_is_documented():
 
 
 def test_every_run_column_is_documented():
-    from equipoise.auditing import duplicates, item, verification
+    from equipoise.auditing import adapter, duplicates, item, verification
     from equipoise.bench import demo
     from equipoise.theory.phase import job as phase
 
@@ -95,6 +95,7 @@ def test_every_run_column_is_documented():
     for column in [
         *keys,
         *item.SCHEMA.names,
+        *adapter.SCHEMA.names,
         *duplicates.SCHEMA.names,
         *phase.SCHEMA.names,
         *verification.SCHEMA.names,

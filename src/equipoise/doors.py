@@ -277,9 +277,8 @@ def guard(
             result = checked("a portrait")
 
     Args:
-        target: A live pipeline of diffusers (Stable Diffusion 1.x, DiT, DDPM, DDIM, PNDM), which
-            is then called as itself; or "zoo:NAME", a file or a denoiser, which is called
-            `checked(item_ids, seed=...)`.
+        target: A live pipeline of diffusers of a known family, which is then called as itself; or
+            "zoo:NAME", a file or a denoiser, which is called `checked(item_ids, seed=...)`.
         calibration: From `calibrate_guard`, fitted on generations of this target.
         action: "flag", "resample", "block", or a function of the flagged item that returns the
             image to give instead.

@@ -6,6 +6,7 @@ r"""Open a model to look into, whatever it comes as; nothing in a file is run, n
     load("sd-v1-4.ckpt", config="sd-v1-4/")        a single file of Stable Diffusion 1.x
     load("stable-diffusion-v1-4/")                 a folder that diffusers saved
     load("CompVis/stable-diffusion-v1-4")          the same, from the local cache of the hub
+    load("FLUX.1-dev/", size=(768, 1024))          for pictures of another size
     load(pipeline)                                 a live pipeline
     load(unet, scheduler=scheduler)                a live model of diffusers
     load(module, sample_shape=..., data_std=...)   anybody's module, see `equipoise.wrap`
@@ -16,12 +17,12 @@ are refused: they would be ignored.
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,12 +36,10 @@ from equipoise.denoisers.description import describe
 from equipoise.denoisers.dit import build_dit
 from equipoise.denoisers.dit_file import MARK as DIT_MARK
 from equipoise.denoisers.dit_file import build_dit_file
-from equipoise.denoisers.pipeline import (
-    build_from_pipeline,
-    load_pipeline,
-    load_single_file,
-    load_vae,
-)
+from equipoise.denoisers.family import build_from_pipeline, find_family, get_family
+from equipoise.denoisers.pipeline import load_pipeline, load_single_file, load_vae
+from equipoise.denoisers.safe_folder import INDEX as SAFE_INDEX
+from equipoise.denoisers.safe_folder import load_safe_folder, read_safe_index
 from equipoise.denoisers.snapshot import build_from_snapshot
 from equipoise.denoisers.stable_diffusion import MARK as STABLE_DIFFUSION_MARK
 from equipoise.denoisers.unet2d import build_unet2d
@@ -49,7 +48,6 @@ from equipoise.zoo.package import load_denoiser
 
 ZOO_PREFIX = "zoo:"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-Family = Literal["zoo", "edm", "dit", "stable-diffusion", "unet2d"]
 logger = logging.getLogger(__name__)
 
 
@@ -57,7 +55,7 @@ def load(
     source: object,
     *,
     device: str = "cpu",
-    family: Family | None = None,
+    family: str | None = None,
     **words: Any,  # noqa: ANN401 - told below; each kind of source has its own
 ) -> Denoiser:
     """Load a model to look into, and say in one line of the log what it is.
@@ -68,11 +66,14 @@ def load(
             diffusers; any module, with the words of `equipoise.wrap`; or a denoiser, which is
             returned as it is.
         device: Where a loaded model computes, "cpu" or "cuda".
-        family: What must be found; anything else is refused. None takes what comes.
-        **words: For single files of Stable Diffusion `config`, a folder of diffusers with the
-            same architecture. For DiT files `vae`, the folder of its VAE, and `heads`, where its
-            width was never published. For live models of diffusers `scheduler`, and `vae`. For
-            any other module those of `equipoise.wrap`.
+        family: What must be found, "zoo", "edm" or the name of a family of pipelines; anything
+            else is refused. None takes what comes.
+        **words: For pipelines of text-to-image models `size`, height and width of the pictures,
+            pixels; for FLUX `guidance`, what a distilled network is told. For single files of
+            Stable Diffusion `config`, a folder of diffusers with the same architecture. For DiT
+            files `vae`, the folder of its VAE, and `heads`, where its width was never published.
+            For live models of diffusers `scheduler`, and `vae`. For any other module those of
+            `equipoise.wrap`.
 
     Raises:
         UnknownModelError: when the zoo has no such model.
@@ -102,10 +103,19 @@ def load(
 
 @dataclass(frozen=True)
 class _Opened:
-    """What a source is, and what makes a denoiser of it; its words are those of `build`."""
+    """What a source is, and what makes a denoiser of it.
+
+    Its words are those of `like`, by default of `build`.
+    """
 
     family: str
     build: Callable[..., Denoiser]
+    like: Callable[..., Denoiser] | None = None
+
+    @property
+    def words(self) -> Mapping[str, Parameter]:
+        """Words with a meaning for this source."""
+        return signature(self.like or self.build).parameters
 
 
 def _open(source: object) -> _Opened:
@@ -115,7 +125,8 @@ def _open(source: object) -> _Opened:
     if isinstance(source, nn.Module):
         return _open_module(source)
     if not isinstance(source, (str, Path)):
-        return _Opened(_name_family(type(source).__name__), lambda: build_from_pipeline(source))
+        known = find_family(source)
+        return _Opened(known.name, partial(known.build, source))
     name, path = str(source), Path(source)
     if name.startswith(ZOO_PREFIX):
         return _Opened("zoo", lambda: load_denoiser(name))
@@ -147,14 +158,20 @@ def _open_module(module: nn.Module) -> _Opened:
 
 
 def _open_folder(folder: Path) -> _Opened:
+    if (folder / SAFE_INDEX).is_file():
+        return _Opened(read_safe_index(folder)["family"], lambda: load_safe_folder(folder))
     if not (folder / INDEX).is_file():
         alone = " It is the folder of one model: load the folder above it."
         raise BadInputError(
             f'"{folder}" is no folder of a pipeline that diffusers saved: it has no {INDEX}.'
             + (alone if (folder / CONFIG).is_file() else "")
         )
-    family = _name_family(read_index(folder))
-    return _Opened(family, lambda: build_from_pipeline(load_pipeline(folder)))
+    known = get_family(read_index(folder))
+    return _Opened(
+        known.name,
+        lambda **words: known.build(load_pipeline(folder), **words),
+        like=partial(known.build, None),
+    )
 
 
 def _open_file(path: Path) -> _Opened:
@@ -208,14 +225,9 @@ def _find_in_cache(name: str) -> Path:
         ) from error
 
 
-def _name_family(pipeline: str) -> str:
-    known = {"StableDiffusionPipeline": "stable-diffusion", "DiTPipeline": "dit"}
-    return known.get(pipeline, "unet2d")
-
-
 def _check_words(opened: _Opened, words: dict[str, Any]) -> None:
     """Refuse words that would be ignored, and say which are missing."""
-    parameters = signature(opened.build).parameters
+    parameters = opened.words
     unknown = [word for word in words if word not in parameters]
     missing = [
         name for name, parameter in parameters.items()

@@ -144,6 +144,7 @@ def asked():
         empty=torch.zeros(1), sample_shape=(1, 8, 8), image_shape=(1, 8, 8), data_std=1.0,
         default_sites=(),
         text_encoder=lambda prompts: torch.tensor([len(one) / 100 for one in prompts]),
+        guidance=7.5,
     )  # fmt: skip
     return Subject("asked", denoiser, SAMPLER, lambda *_: None, None)
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.denoisers.level import NoiseGrid
+from equipoise.denoisers.level import FlowTimes, NoiseGrid
 from equipoise.errors import BadInputError
 
 
@@ -45,3 +45,16 @@ def test_a_level_between_two_is_refused_and_the_nearest_named():
 def test_schedules_without_a_finite_level_are_refused(alphas):
     with pytest.raises(BadInputError, match="alphas_cumprod"):
         NoiseGrid.from_alphas(torch.tensor(alphas))
+
+
+@given(st.floats(1e-3, 1e3), st.sampled_from([1.0, 1000.0]))
+def test_a_flow_is_told_every_level_and_gives_it_back(sigma, unit):
+    times = FlowTimes(unit)
+    assert times.snap(sigma) == sigma
+    told = times.find_time(torch.tensor([sigma], dtype=torch.float64))
+    assert float(told) == pytest.approx(unit * sigma / (1 + sigma))
+    assert float(times.find_sigma(told)) == pytest.approx(sigma)
+
+
+def test_noise_alone_is_read_as_the_last_level():
+    assert float(FlowTimes(1.0).find_sigma(torch.ones(1).double())) == pytest.approx(9999)

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from equipoise.denoisers import fingerprint
@@ -44,7 +44,7 @@ def as_scores(values, spread=0.0, draws=4):
     return Scores(per_draw, evaluations=0, seconds=0.0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     calibration=st.lists(st.floats(-5, 5), min_size=20, max_size=200),
     score=st.floats(-6, 6),
@@ -167,3 +167,13 @@ def test_q_values_are_those_of_benjamini_and_hochberg():
     for rank, index in enumerate(order):
         slow[index] = min(p[j] * 50 / (r + 1) for r, j in enumerate(order) if r >= rank)
     assert q_values(torch.from_numpy(p)).numpy() == pytest.approx(np.minimum(slow, 1))
+
+
+def test_pictures_of_another_size_than_the_calibrations_are_refused(tiny_edm):
+    fitted = calibrate_scores(
+        DETECTOR, tiny_edm, torch.arange(20.0).double(), pictures(20), fpr=0.1, null="own outputs"
+    )
+    assert fitted.picture_shape == (1, 8, 8)
+    with pytest.raises(CalibrationError, match="two sizes"):
+        fitted.check_model(tiny_edm)
+    fitted.model_copy(update={"picture_shape": None}).check_model(tiny_edm)

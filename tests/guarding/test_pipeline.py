@@ -238,7 +238,7 @@ def test_fixed_latents_cannot_be_drawn_again(stable):
 
 
 def test_another_pipeline_is_refused_by_name():
-    with pytest.raises(BadInputError, match=r"Cannot guard a dict: known are Stable"):
+    with pytest.raises(BadInputError, match=r"Cannot look into a .dict.: known are Stable"):
         PipelineSource({})
 
 

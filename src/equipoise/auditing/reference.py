@@ -18,10 +18,11 @@ from equipoise.auditing.nearest import stream_training
 from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile, count_parts
 from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
-from equipoise.denoisers import Denoiser
+from equipoise.denoisers import Denoiser, Size
 from equipoise.detection import (
     Calibration,
     Null,
+    Spikiness,
     build_default,
     calibrate_scores,
     load_calibration,
@@ -29,6 +30,7 @@ from equipoise.detection import (
 from equipoise.errors import BadInputError
 from equipoise.images import as_unit, content_ids
 from equipoise.labels import NearestSearch
+from equipoise.runs import load_run
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def calibrate_model(
     fpr: float,
     seed: int,
     device: str = "cpu",
+    size: Size | None = None,
+    sweep: Path | None = None,
 ) -> Calibrated:
     """Calibrate a model on fresh outputs, or on a folder of pictures.
 
@@ -64,6 +68,8 @@ def calibrate_model(
         fpr: Promised false-positive rate.
         seed: Seed of the fresh outputs.
         device: Where the model computes.
+        size: Height and width of the pictures, pixels.
+        sweep: Run folder of a sweep on reference pictures, whose detector is taken.
 
     Raises:
         BadInputError: unless exactly one source of pictures is given and one can be read.
@@ -75,7 +81,7 @@ def calibrate_model(
             "the novel ones are used), or --reference FOLDER, pictures it has not memorized."
         )
     asked = read_asked(prompts, generate)
-    subject = open_subject(name, device=device)
+    subject = open_subject(name, device=device, size=size)
     denoiser = subject.denoiser
     pile: Pile
     if reference is not None:
@@ -86,12 +92,13 @@ def calibrate_model(
         pile = GeneratedPile(
             subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked
         )
-    pictures, failed = _read_all(pile)
+    pictures, failed = read_pictures(pile)
     left_out: dict[str, int] = {}
     if training is not None:
         pictures, left_out = _keep_novel(pictures, training)
     known = load_calibration(subject.shipped) if subject.shipped else None
-    calibration = _calibrate(denoiser, pictures, known, fpr=fpr, null=null)
+    swept = None if sweep is None else read_chosen(sweep)
+    calibration = _calibrate(denoiser, pictures, known, swept, fpr=fpr, null=null)
     return Calibrated(calibration, failed, left_out)
 
 
@@ -99,12 +106,15 @@ def _calibrate(
     denoiser: Denoiser,
     pictures: UInt8[Tensor, "case channel height width"],
     known: Calibration | None,
+    swept: Spikiness | None,
     *,
     fpr: float,
     null: Null,
 ) -> Calibration:
-    """Take the shipped detector and its known copies where there are any."""
-    detector = known.detector if known else build_default(denoiser)
+    """Take the detector of a sweep, or the shipped one and its known copies."""
+    if swept is not None:
+        known = None  # its known copies were scored by another detector
+    detector = swept or (known.detector if known else build_default(denoiser))
     scores = detector.score(denoiser, as_unit(pictures), content_ids(pictures))
     return calibrate_scores(
         detector, denoiser, scores.values, pictures,
@@ -112,7 +122,21 @@ def _calibrate(
     )  # fmt: skip
 
 
-def _read_all(
+def read_chosen(sweep: Path) -> Spikiness:
+    """Read the detector that a sweep on reference pictures chose.
+
+    Raises:
+        BadInputError: when the run holds none.
+    """
+    found = load_run(sweep).record.results.get("detector")
+    if found is None:
+        raise BadInputError(
+            f'"{sweep}" holds no detector: give the run of `equipoise sweep --reference FOLDER`.'
+        )
+    return Spikiness.model_validate(found)
+
+
+def read_pictures(
     pile: Pile,
 ) -> tuple[UInt8[Tensor, "case channel height width"], dict[str, str]]:
     """Read a whole pile; return the pictures, and why the others could not be read."""

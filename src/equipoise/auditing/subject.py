@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, check_device, encode_prompts, guide
+from equipoise.denoisers import Denoiser, Size, check_device, encode_prompts, guide
+from equipoise.errors import BadInputError
 from equipoise.loading import load
 from equipoise.sampling import SamplerSpec, sample_items
 from equipoise.zoo.package import MODELS, PREFIX, load_zoo
@@ -17,8 +19,6 @@ DrawConditions = Callable[[Sequence[str], int], Tensor | None]
 
 SIGMA_MIN, SIGMA_MAX = 0.004, 160.0  # of the standard deviation of the data
 STEPS = 18
-GUIDANCE = 7.5
-"""Scale that diffusers uses for Stable Diffusion when nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Subject:
 
 
 def follow_prompts(subject: Subject) -> Subject:
-    """Return a subject that is guided, as text-to-image models are used; a zoo model already is.
+    """Return a subject that is guided as its pipeline is; a zoo model already is.
 
     Raises:
         BadInputError: when the model takes no prompts.
@@ -63,16 +63,22 @@ def follow_prompts(subject: Subject) -> Subject:
     encode_prompts(subject.denoiser, [""])  # told before hours of work, not after
     if subject.sampler.guidance != 1:
         return subject
-    guided = subject.sampler.model_copy(update={"guidance": GUIDANCE})
+    usual = getattr(subject.denoiser, "guidance", 1.0)
+    guided = subject.sampler.model_copy(update={"guidance": usual})
     return replace(subject, sampler=guided)
 
 
-def open_subject(source: str, *, device: str = "cpu") -> Subject:
+def open_subject(source: str, *, device: str = "cpu", size: Size | None = None) -> Subject:
     """Open a model of the zoo, or a file or folder as `equipoise.load` does.
 
     Outputs of a zoo model are drawn as its recipe says. Any other model is sampled with 18 steps
     over the noise levels of Karras et al. (2022, Table 1) in units of its data, and with the
     empty condition.
+
+    Args:
+        source: The model, see `equipoise.load`.
+        device: Where it computes.
+        size: Height and width of its pictures, pixels; None for those it was trained on.
 
     Raises:
         UnknownModelError: when the zoo has no such model.
@@ -80,8 +86,11 @@ def open_subject(source: str, *, device: str = "cpu") -> Subject:
     """
     plain = source.removeprefix(PREFIX)
     if source.startswith(PREFIX) or plain.partition("@")[0] in RECIPES:
+        if size is not None:
+            raise BadInputError(f'A model of the zoo has one size of picture, not "{size}".')
         return _open_zoo(plain, device)
-    denoiser = load(source, device=device)
+    words: dict[str, Any] = {} if size is None else {"size": size}
+    denoiser = load(source, device=device, **words)
     return Subject(source, denoiser, build_sampler(denoiser), lambda *_: None, None)
 
 

@@ -20,16 +20,25 @@ CONFIGS = (CONFIG, "scheduler_config.json")
 SCHEDULERS = ("DDIM", "DDPM", "PNDM", "LMSDiscrete", "EulerDiscrete", "EulerAncestralDiscrete",
               "DPMSolverMultistep", "DPMSolverSinglestep", "HeunDiscrete", "UniPCMultistep",
               "DEISMultistep", "KDPM2Discrete", "KDPM2AncestralDiscrete", "LCM",
-              "ScoreSdeVe")  # fmt: skip
+              "ScoreSdeVe", "FlowMatchEulerDiscrete")  # fmt: skip
+NETWORKS = {
+    "AutoencoderKL": "diffusers",
+    "DiTTransformer2DModel": "diffusers",
+    "FluxTransformer2DModel": "diffusers",
+    "PixArtTransformer2DModel": "diffusers",
+    "SD3Transformer2DModel": "diffusers",
+    "Transformer2DModel": "diffusers",
+    "UNet2DConditionModel": "diffusers",
+    "UNet2DModel": "diffusers",
+    "CLIPTextModel": "transformers",
+    "CLIPTextModelWithProjection": "transformers",
+    "T5EncoderModel": "transformers",
+}
+"""The networks that are opened, and the library of each."""
+TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")
 COMPONENTS = frozenset({
-    ("diffusers", "AutoencoderKL"),
-    ("diffusers", "DiTTransformer2DModel"),
-    ("diffusers", "Transformer2DModel"),
-    ("diffusers", "UNet2DConditionModel"),
-    ("diffusers", "UNet2DModel"),
-    ("transformers", "CLIPTextModel"),
-    ("transformers", "CLIPTokenizer"),
-    ("transformers", "CLIPTokenizerFast"),
+    *((library, name) for name, library in NETWORKS.items()),
+    *(("transformers", name) for name in TOKENIZERS),
     ("transformers", "CLIPImageProcessor"),
     ("transformers", "CLIPFeatureExtractor"),
     ("stable_diffusion", "StableDiffusionSafetyChecker"),
@@ -39,6 +48,8 @@ COMPONENTS = frozenset({
 MAX_JSON = 1 << 20
 MAX_NUMBER = 1_000_000
 MAX_LAYERS = 10_000
+UNBOUNDED = ("lambda_min_clipped",)
+"""Limits of a scheduler that may be infinite; nothing is as large as they say."""
 
 
 def read_index(folder: Path) -> str:
@@ -62,6 +73,13 @@ def read_index(folder: Path) -> str:
                 if (folder / part / config).is_file():
                     check_numbers(folder / part / config)
     return name
+
+
+def read_components(folder: Path) -> dict[str, str]:
+    """Return the class of every part of a pipeline that `read_index` has checked."""
+    index = read_json(folder / INDEX)
+    parts = {part: made_of for part, made_of in index.items() if isinstance(made_of, list)}
+    return {part: made_of[1] for part, made_of in parts.items() if made_of != [None, None]}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -90,6 +108,8 @@ def check_numbers(path: Path) -> None:
     config = read_json(path)
     layers = 1
     for key, value in config.items():
+        if key in UNBOUNDED:
+            continue
         numbers = [n for n in _flatten(value) if isinstance(n, (int, float))]
         if len(numbers) > MAX_NUMBER or any(not -MAX_NUMBER <= n <= MAX_NUMBER for n in numbers):
             raise UnsafeFileError(

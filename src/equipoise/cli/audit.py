@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate
+from equipoise.cli.adapter import print_adapter, refuse_words
+from equipoise.cli.output import Count, Device, Json, Model, Size, emit, show_rate
 
 Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 EXCEEDED = 3
@@ -22,11 +23,14 @@ def audit(
     generate: Count | None = None,
     prompts: Path | None = None,
     calibration: Path | None = None,
+    adapter: Path | None = None,
+    fdr: Share = 0.1,
     training: str | None = None,
     held_out: str | None = None,
     fail_above: Share | None = None,
     out: Path | None = None,
     seed: int = 0,
+    size: Size = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> int:
@@ -41,6 +45,9 @@ def audit(
         generate: Audit this many fresh outputs of the model instead.
         prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         calibration: Calibration file; default the one shipped with the model.
+        adapter: A LoRA of the model (a file, or a folder of peft): which of the --training images
+            did it learn, compared with the model without it and with --held-out images?
+        fdr: With --adapter, share of false names among the names that is allowed.
         training: Training images: flagged items are shown beside the nearest.
         held_out: Images the model never saw: with --training, the whole model is tested.
         fail_above: Exit with code 3 when the share of copies is shown to lie above this, and write
@@ -49,15 +56,24 @@ def audit(
         seed: Seed of the fresh outputs.
         as_json: Print one JSON document on standard output and nothing else.
     """
+    from equipoise.auditing.adapter import audit_adapter
     from equipoise.auditing.gate import judge_limit
     from equipoise.auditing.job import run_audit
-    from equipoise.auditing.parts import build_audit
+    from equipoise.auditing.parts import build_adapter_audit, build_audit
     from equipoise.report import render_report, write_gate
 
     folder = out or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
+    if adapter is not None:
+        refuse_words(images=images, generate=generate, prompts=prompts, fail_above=fail_above)
+        asked_adapter = build_adapter_audit(
+            model, adapter=adapter, training=training, held_out=held_out,
+            calibration=calibration, fdr=fdr, device=device, size=size,
+        )  # fmt: skip
+        return print_adapter(audit_adapter(asked_adapter, folder), as_json=as_json)
     asked = build_audit(
         model, images=images, generate=generate, prompts=prompts,
         calibration=calibration, training=training, held_out=held_out, seed=seed, device=device,
+        size=size,
     )  # fmt: skip
     run = run_audit(asked, folder)
     report = render_report(run.path)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate
+from equipoise.cli.output import Count, Device, Json, Model, Size, emit, show_rate
 
 
 def calibrate(
@@ -14,8 +14,10 @@ def calibrate(
     prompts: Path | None = None,
     reference: str | None = None,
     training: str | None = None,
+    sweep: Path | None = None,
     fpr: float = 0.01,
     seed: int = 0,
+    size: Size = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
@@ -30,6 +32,7 @@ def calibrate(
         prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         reference: Calibrate on the pictures in this folder, which the model has not memorized.
         training: Training images: with --generate, copies and doubtful outputs are left out.
+        sweep: Run folder of `equipoise sweep --reference`: calibrate the detector it chose.
         fpr: Promised false-positive rate; needs at least 1/fpr - 1 pictures.
         seed: Seed of the fresh outputs.
         as_json: Print one JSON document on standard output and nothing else.
@@ -39,6 +42,7 @@ def calibrate(
     found = calibrate_model(
         model, generate=generate, prompts=prompts, reference=reference, training=training,
         fpr=fpr, seed=seed, device=device,
+        size=size, sweep=sweep,
     )  # fmt: skip
     calibration = found.calibration
     calibration.save(out)

@@ -13,6 +13,7 @@ from rich.console import Console
 from equipoise.cli.audit import audit
 from equipoise.cli.bench import bench
 from equipoise.cli.calibrate import calibrate
+from equipoise.cli.convert import convert
 from equipoise.cli.demo import demo
 from equipoise.cli.duplicates import duplicates
 from equipoise.cli.inspect import inspect
@@ -36,7 +37,8 @@ app = App(
     result_action="return_value",
 )
 for command in (
-    demo, audit, bench, calibrate, duplicates, inspect, sites, studio, sweep, verify, report,
+    demo, audit, bench, calibrate, convert, duplicates, inspect, sites, studio, sweep, verify,
+    report,
 ):  # fmt: skip
     app.command(command)
 app.command(monitor)

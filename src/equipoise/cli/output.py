@@ -10,6 +10,10 @@ from cyclopts.validators import Number
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 Model = Annotated[str, Parameter(help='The model: "zoo:NAME", a file or a folder.')]
 Device = Annotated[str, Parameter(help='Where the model computes: "cpu" or "cuda".')]
+Size = Annotated[
+    tuple[int, int] | None,
+    Parameter(help="Height and width of the pictures, pixels; of a text-to-image model."),
+]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from equipoise.cli.output import Device, Json, emit, tabulate
+from equipoise.cli.output import Device, Json, Size, emit, tabulate
 
 
 def sites(
@@ -12,6 +12,7 @@ def sites(
     *,
     config: Path | None = None,
     heads: int | None = None,
+    size: Size = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
@@ -34,7 +35,7 @@ def sites(
     from equipoise.representation import select_sites
     from equipoise.representation import sites as list_sites
 
-    words: dict[str, Any] = {"config": config, "heads": heads}
+    words: dict[str, Any] = {"config": config, "heads": heads, "size": size}
     given = {name: word for name, word in words.items() if word is not None}
     denoiser = load(model, device=device, **given)
     shown = set(

@@ -1,14 +1,20 @@
 """`equipoise sweep`: which site, sigma, pooling and statistic tell copies best."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate, tabulate
+from equipoise.cli.output import Count, Device, Json, Model, Size, emit, show_rate, tabulate
+from equipoise.errors import BadInputError
 
 
 def sweep(
     *,
     model: Model = "zoo:edm-fashion",
+    reference: Path | None = None,
+    copies: Path | None = None,
+    sites: str | None = None,
+    size: Size = None,
     num_samples: Count = 1500,
     seed: int = 0,
     top: Count = 12,
@@ -16,11 +22,16 @@ def sweep(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Try site x sigma x pooling x statistic; choose on half of the planted images.
+    """Try site x sigma x pooling x statistic; choose on half of the copies that are known.
 
-    The chosen combination is reported on copies of the other half, and on other novel outputs.
+    A zoo model is swept over fresh outputs, of which the truth is known: the chosen combination is
+    reported on copies of the other half of the planted images, and on other novel outputs. Any
+    model is swept over pictures of yours with --reference.
 
     Args:
+        reference: Pictures that the model has not memorized, at least 30.
+        copies: With --reference, known copies, at least 4; without, the most stable is chosen.
+        sites: With --reference, a pattern of sites to try; default the model's default sites.
         num_samples: Fresh outputs to draw.
         seed: Seed of the outputs.
         top: Combinations to print.
@@ -32,6 +43,13 @@ def sweep(
     from equipoise.report import render_report
 
     folder = out or Path("runs") / f"sweep-{datetime.now():%Y%m%d-%H%M%S}"
+    if reference is not None:
+        return _sweep_reference(
+            model, reference, copies, sites, folder,
+            seed=seed, top=top, size=size, device=device, as_json=as_json,
+        )  # fmt: skip
+    if copies is not None or sites is not None or size is not None:
+        raise BadInputError("--copies, --sites and --size belong to a sweep with --reference.")
     model_ = load_parts(model, device=device).model
     run = run_sweep(model_, folder, seed=seed, num_samples=num_samples)
     results = run.record.results
@@ -62,5 +80,45 @@ def sweep(
     emit(document, text, as_json=as_json)
 
 
-def _name_sites(names: list[str]) -> str:
+def _sweep_reference(
+    model: str,
+    reference: Path,
+    copies: Path | None,
+    sites: str | None,
+    folder: Path,
+    *,
+    seed: int,
+    top: int,
+    size: tuple[int, int] | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    from equipoise.auditing.pile import PicturePile
+    from equipoise.auditing.subject import open_subject
+    from equipoise.auditing.sweep import run_reference_sweep
+
+    denoiser = open_subject(model, device=device, size=size).denoiser
+    shape = denoiser.image_shape
+    run = run_reference_sweep(
+        denoiser, model, PicturePile(reference, shape), folder,
+        copies=None if copies is None else PicturePile(copies, shape),
+        sites=None if sites is None else [sites], seed=seed,
+    )  # fmt: skip
+    results = run.record.results
+    chosen, area = results["chosen"], results["auroc"]
+    document = {name: results[name] for name in results if name != "detector"}
+    document |= {"cells": results["cells"][:top], "run": str(run.path)}
+    lines = [
+        f"chosen by {results['chosen_by']}: {_name_sites(chosen['sites'])}, sigma "
+        f"{chosen['sigma']:.3g}, {chosen['statistic']} of the {chosen['pooling']}, sign "
+        f"{chosen['sign']:+d}; stability {chosen['stability']:.3f}",
+        *([f"AUROC {show_rate(area)} on known copies it was not chosen on"] if area else []),
+        *(f"cannot know: {what}" for what in results["cannot_know"]),
+        *(f"not read: {source!r}: {why}" for source, why in results["failed"].items()),
+        f"next: equipoise calibrate --model {model} --reference {reference} --sweep {run.path}",
+    ]
+    emit(document, "\n".join(lines), as_json=as_json)
+
+
+def _name_sites(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"the {len(names)} default sites together"

@@ -70,7 +70,7 @@ class NoCodec:
 
 @dataclass(frozen=True)
 class VaeCodec:
-    """Samples are the latents of a diffusers `AutoencoderKL`, scaled as the model was trained.
+    """Samples are the latents of a diffusers autoencoder, scaled as the model was trained.
 
     The mean of the encoder is taken, not a draw: a score then depends on the picture alone.
     """
@@ -82,15 +82,27 @@ class VaeCodec:
         """Map pictures to scaled latents."""
         weights = next(self.vae.parameters())
         latents = self.vae.encode((2 * images - 1).to(weights)).latent_dist.mean
-        return latents.float() * self.vae.config.scaling_factor
+        return self.scale(latents.float())
 
     @torch.no_grad()
     def decode(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Map scaled latents to pictures, clipping what lies outside [0, 1]."""
         weights = next(self.vae.parameters())
-        pixels = self.vae.decode((x0 / self.vae.config.scaling_factor).to(weights)).sample
+        pixels = self.vae.decode(self.unscale(x0).to(weights)).sample
         return ((pixels.float() + 1) / 2).clamp(0, 1)
+
+    def scale(self, latents: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Turn what the encoder gives into samples."""
+        return (latents - self._shift) * self.vae.config.scaling_factor
+
+    def unscale(self, x0: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Turn samples into what the decoder takes."""
+        return x0 / self.vae.config.scaling_factor + self._shift
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> "VaeCodec":
         """Return a copy on `device` in `dtype`."""
         return replace(self, vae=copy.deepcopy(self.vae).to(device=device, dtype=dtype))
+
+    @property
+    def _shift(self) -> float:
+        return getattr(self.vae.config, "shift_factor", None) or 0.0

@@ -1,5 +1,6 @@
 """A denoiser in one line: what was found in a file or made of a module."""
 
+from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.protocol import Denoiser
 
 
@@ -29,7 +30,7 @@ def _name_kind(denoiser: Denoiser) -> str:
     if column is not None:
         return f"{name} ({type(column).__name__})"
     prediction, grid = getattr(denoiser, "prediction", None), getattr(denoiser, "grid", None)
-    times = f", {len(grid.sigmas)} times" if grid is not None else ""
+    times = f", {len(grid.sigmas)} times" if isinstance(grid, NoiseGrid) else ""
     return f"{name} (predicts {prediction}{times})" if prediction else name
 
 

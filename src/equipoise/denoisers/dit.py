@@ -47,20 +47,38 @@ def build_dit(
     side, channels = config.sample_size, config.in_channels
     codec = PixelCodec() if vae is None else VaeCodec(vae)
     scale = 1 if vae is None else 2 ** (len(vae.config.block_out_channels) - 1)
-    blocks = config.num_layers
-    late = range(blocks - max(1, blocks // 3), blocks)
     return TimedDenoiser(
         network=transformer,
         call=_call,
         prediction=get_prediction(scheduler),
-        grid=NoiseGrid.from_alphas(scheduler.alphas_cumprod),
+        grid=read_grid(scheduler),
         codec=codec,
         empty=torch.tensor([null_class], device=next(transformer.parameters()).device),
         sample_shape=(channels, side, side),
         image_shape=(channels if vae is None else vae.config.in_channels, *[side * scale] * 2),
         data_std=data_std,
-        default_sites=tuple(f"transformer_blocks.{block}.ff.net.2:in" for block in late),
+        default_sites=list_late_sites(config.num_layers),
     )
+
+
+def list_late_sites(blocks: int) -> tuple[str, ...]:
+    """List the hidden units of the MLP in the last third of the blocks of a transformer."""
+    late = range(blocks - max(1, blocks // 3), blocks)
+    return tuple(f"transformer_blocks.{block}.ff.net.2:in" for block in late)
+
+
+def read_grid(scheduler: Any) -> NoiseGrid:  # noqa: ANN401
+    """Read the noise levels of the times that a diffusers scheduler was trained on.
+
+    Raises:
+        BadInputError: for a scheduler without `alphas_cumprod`.
+    """
+    if not hasattr(scheduler, "alphas_cumprod"):
+        raise BadInputError(
+            f"The training schedule of a {type(scheduler).__name__} is not known: schedulers with "
+            "alphas_cumprod (DDPM, DDIM, PNDM, Euler, DPM++ and others) are read."
+        )
+    return NoiseGrid.from_alphas(scheduler.alphas_cumprod)
 
 
 def get_prediction(scheduler: Any) -> Prediction:  # noqa: ANN401

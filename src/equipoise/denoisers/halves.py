@@ -1,7 +1,7 @@
 """The halves of a guided call: which rows carry the condition, known and never guessed.
 
-- A `StableDiffusionPipeline` says itself whether a call is guided, and puts the rows without the
-  prompt first. That the batch really is two equal halves is checked at every call.
+- Most pipelines with guidance say themselves whether a call is guided, and put the rows without
+  the prompt first. That the batch really is two equal halves is checked at every call.
 - Everywhere else a row says it by its own condition: it is without when it equals the model's
   empty one (the null class, the empty prompt).
 
@@ -16,9 +16,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from equipoise.denoisers.family import find_family
 from equipoise.denoisers.network_call import NetworkCall
-from equipoise.denoisers.pipeline import STABLE_DIFFUSION
 from equipoise.errors import BadInputError
+
+FLAG = "do_classifier_free_guidance"
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ def build_half_reader(model: object, empty: Tensor | None) -> ReadHalves:
 
     Args:
         model: What was given: a pipeline, or a denoiser.
-        empty: Its empty condition, with a batch axis of 1; None where it takes no condition.
+        empty: Its empty condition as a call shows it, with a batch axis of 1; None where it takes
+            no condition.
     """
-    if any(base.__name__ == STABLE_DIFFUSION for base in type(model).__mro__):
+    if hasattr(type(model), FLAG) and find_family(model).empty_half == 0:
         pipeline: Any = model
         return lambda call: _read_flag(call, guided=pipeline.do_classifier_free_guidance)
     return lambda call: _read_rows(call, empty)

@@ -17,6 +17,7 @@ References:
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -27,6 +28,8 @@ from equipoise.errors import BadInputError
 
 TOLERANCE = 1e-3
 """Relative distance up to which a noise level counts as one of the grid."""
+LAST_FLOW = 1 - 1e-4
+"""A flow's latest time that has a level, 9,999; its time 1 is noise alone and is read as this."""
 
 
 def sigma_of_flow(time: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
@@ -37,6 +40,46 @@ def sigma_of_flow(time: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
 def flow_of_sigma(sigma: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
     """Return a flow's times of noise levels."""
     return sigma / (1 + sigma)
+
+
+@runtime_checkable
+class Times(Protocol):
+    """How a network is told the noise level."""
+
+    def snap(self, sigma: float) -> float:
+        """Return the nearest noise level that the model knows."""
+        ...
+
+    def find_time(self, sigma: Float[Tensor, " batch"]) -> Tensor:
+        """Return what the network is told."""
+        ...
+
+    def find_sigma(self, time: Float64[Tensor, " batch"]) -> Float64[Tensor, " batch"]:
+        """Return the noise level of what the network was told."""
+        ...
+
+
+@dataclass(frozen=True)
+class FlowTimes:
+    """The times of a flow: every level is known.
+
+    Args:
+        unit: What the network is told at time 1; 1,000 in most networks of diffusers.
+    """
+
+    unit: float = 1000.0
+
+    def snap(self, sigma: float) -> float:
+        """Return `sigma`: every noise level is known."""
+        return sigma
+
+    def find_time(self, sigma: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """Return what the network is told, `unit sigma / (1 + sigma)`."""
+        return self.unit * flow_of_sigma(sigma)
+
+    def find_sigma(self, time: Float64[Tensor, " batch"]) -> Float64[Tensor, " batch"]:
+        """Return the noise level of what the network was told."""
+        return sigma_of_flow((time / self.unit).clamp(max=LAST_FLOW))
 
 
 @dataclass(frozen=True)
@@ -79,6 +122,15 @@ class NoiseGrid:
                 f"is {float(level[row]):.6g}. Take model.snap(sigma)."
             )
         return time.to(sigma.device)
+
+    def find_sigma(self, time: Float64[Tensor, " batch"]) -> Float64[Tensor, " batch"]:
+        """Return the noise level of a time; between two times of the grid by its logarithm."""
+        inside = time.clamp(0, len(self.sigmas) - 1)
+        low = inside.floor().long()
+        high = (low + 1).clamp(max=len(self.sigmas) - 1)
+        part = inside - low
+        between = ((1 - part) * self.sigmas[low].log() + part * self.sigmas[high].log()).exp()
+        return torch.where(part == 0, self.sigmas[low], between)
 
     def _find_nearest(self, sigma: Tensor) -> Tensor:
         distance = (self.sigmas.log() - sigma.double().cpu().log()[:, None]).abs()

@@ -1,10 +1,11 @@
 r"""What a network was told in one call, in our language: sample, noise levels, condition.
 
-Every network that an adapter of this room calls takes the sample first, the time second and the
-condition third, under whatever names; so do the pipelines of diffusers. The time becomes a noise
-level by the inverse of what the adapter does:
+Every network that an adapter of this room calls takes the sample first; the time is what diffusers
+calls `timestep`, elsewhere the second argument; the condition what diffusers calls
+`encoder_hidden_states` or `class_labels`, elsewhere the third. The time becomes a noise level by
+the inverse of what the adapter does:
 
-    TimedDenoiser           sigma_t of the schedule; between two times by its logarithm
+    TimedDenoiser           that of its times
     EdmDenoiser             exp(4 c_noise)
     PreconditionedDenoiser  the inverse of its column's c_noise
     any other               the second argument is the noise level
@@ -20,7 +21,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from equipoise.denoisers.edm import EdmDenoiser
-from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.preconditioned import PreconditionedDenoiser
 from equipoise.denoisers.preconditioning import (
     IddpmPreconditioning,
@@ -31,6 +31,8 @@ from equipoise.denoisers.preconditioning import (
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.denoisers.timed import TimedDenoiser
 
+CONDITIONS = ("encoder_hidden_states", "class_labels")
+
 
 @dataclass(frozen=True)
 class NetworkCall:
@@ -39,7 +41,7 @@ class NetworkCall:
     Args:
         sample: What it was given first, as it was scaled for it.
         sigma: Noise level of every row, data units.
-        condition: What it was given third.
+        condition: Its text or its class; of several tensors of text the tokens.
     """
 
     sample: Tensor
@@ -53,32 +55,36 @@ def read_call(
     """Read a call of a denoiser's network; None where it does not have the usual arguments."""
     names = list(inspect.signature(denoiser.network.forward).parameters)
     given = {**kwargs, **dict(zip(names, args, strict=False))}
-    sample, time, condition = (given.get(name) for name in (*names, "", "", "")[:3])
+    first, second, third = (*names, "", "", "")[:3]
+    sample = given.get(first)
+    time = given.get("timestep" if "timestep" in names else second)
+    told = next((name for name in CONDITIONS if name in names), third)
+    condition = given.get(told)
     if not isinstance(sample, Tensor) or not isinstance(time, Tensor | float | int):
         return None
-    told = torch.as_tensor(time).detach().double().cpu().reshape(-1).expand(len(sample))
-    sigma = find_sigma(denoiser, told)
+    times = torch.as_tensor(time).detach().double().cpu().reshape(-1).expand(len(sample))
+    sigma = find_sigma(denoiser, times)
     return NetworkCall(sample, sigma, condition if isinstance(condition, Tensor) else None)
+
+
+def find_empty(denoiser: Denoiser) -> Tensor | None:
+    """Return the empty condition as a call of the network shows it, with a batch axis of 1."""
+    empty = denoiser.null_condition(1)
+    layout = denoiser.layout if isinstance(denoiser, TimedDenoiser) else None
+    if empty is None or layout is None:
+        return empty
+    return next(iter(layout.unpack(empty).values()))
 
 
 def find_sigma(denoiser: Denoiser, time: Float64[Tensor, " row"]) -> Float64[Tensor, " row"]:
     """Return the noise levels of what an adapter tells its network."""
     if isinstance(denoiser, TimedDenoiser):
-        return _interpolate(denoiser.grid, time)
+        return denoiser.grid.find_sigma(time)
     if isinstance(denoiser, EdmDenoiser):
         return (4 * time).exp()
     if isinstance(denoiser, PreconditionedDenoiser):
         return _invert(denoiser.preconditioning, time)
     return time
-
-
-def _interpolate(grid: NoiseGrid, time: Float64[Tensor, " row"]) -> Float64[Tensor, " row"]:
-    """Read the schedule; times between two of it are asked for by samplers with their own."""
-    inside = time.clamp(0, len(grid.sigmas) - 1)
-    low = inside.floor().long()
-    high = (low + 1).clamp(max=len(grid.sigmas) - 1)
-    part = inside - low
-    return ((1 - part) * grid.sigmas[low].log() + part * grid.sigmas[high].log()).exp()
 
 
 def _invert(column: Preconditioning, c_noise: Float[Tensor, " row"]) -> Float64[Tensor, " row"]:

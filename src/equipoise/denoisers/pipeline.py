@@ -1,4 +1,4 @@
-"""Open diffusers pipelines: live ones, folders and single files; told by the class.
+"""Open the folders and single files of diffusers' pipelines; told by the class.
 
 Nothing is fetched and nothing of theirs is run: safetensors only, known classes only, no code of
 the model's own. Every network is first built without memory and compared with its file's header,
@@ -6,7 +6,7 @@ because a configuration of a kilobyte can ask for a network of terabytes, and be
 fills what a file lacks with random numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,17 +17,16 @@ from torch import Tensor, nn
 
 from equipoise.checkpoints.archive import Weights
 from equipoise.checkpoints.folder import (
-    COMPONENTS,
     CONFIG,
+    NETWORKS,
     check_numbers,
     count_numbers,
+    read_components,
     read_index,
     read_json,
 )
-from equipoise.denoisers.dit import build_dit
-from equipoise.denoisers.protocol import Denoiser, check_finite_weights
-from equipoise.denoisers.stable_diffusion import build_stable_diffusion
-from equipoise.denoisers.unet2d import build_unet2d
+from equipoise.denoisers.family import get_family
+from equipoise.denoisers.protocol import check_finite_weights
 from equipoise.errors import BadInputError, EquipoiseError, UnsafeFileError, quote
 
 STABLE_DIFFUSION = "StableDiffusionPipeline"
@@ -40,42 +39,8 @@ PARTS = {
 DAMAGE = (OSError, ValueError, TypeError, AttributeError, RuntimeError, KeyError, IndexError)
 
 
-def _build_dit(pipeline: Any) -> Denoiser:  # noqa: ANN401 - diffusers is optional
-    return build_dit(pipeline.transformer, pipeline.scheduler, vae=pipeline.vae)
-
-
-def _build_unet2d(pipeline: Any) -> Denoiser:  # noqa: ANN401
-    return build_unet2d(pipeline.unet, pipeline.scheduler)
-
-
-FAMILIES: dict[str, Callable[[Any], Denoiser]] = {
-    STABLE_DIFFUSION: build_stable_diffusion,
-    "DiTPipeline": _build_dit,
-    "DDPMPipeline": _build_unet2d,
-    "DDIMPipeline": _build_unet2d,
-    "PNDMPipeline": _build_unet2d,
-    "ScoreSdeVePipeline": _build_unet2d,
-}
-"""What makes a denoiser of a pipeline, by the name of its class."""
-
-
-def build_from_pipeline(pipeline: Any) -> Denoiser:  # noqa: ANN401
-    """Make a denoiser of a live diffusers pipeline, which is not changed.
-
-    Raises:
-        BadInputError: for a pipeline of another family; names those that are known.
-    """
-    for base in type(pipeline).__mro__:
-        if base.__name__ in FAMILIES:
-            return FAMILIES[base.__name__](pipeline)
-    raise BadInputError(
-        f"Cannot look into a {type(pipeline).__name__}: known are {', '.join(FAMILIES)}. Make a "
-        "denoiser of your own module with equipoise.wrap."
-    )
-
-
 def load_pipeline(folder: Path) -> Any:  # noqa: ANN401
-    """Open a diffusers folder, offline.
+    """Open a diffusers folder of a known family, offline.
 
     Raises:
         BadInputError: when diffusers is missing or cannot open it, with the reason.
@@ -83,9 +48,8 @@ def load_pipeline(folder: Path) -> Any:  # noqa: ANN401
     """
     diffusers = _import_diffusers(folder)
     name = read_index(folder)
-    if name not in FAMILIES:
-        raise BadInputError(f'"{folder}" holds a {quote(name)}; known are {", ".join(FAMILIES)}.')
-    _check_sizes(folder)
+    get_family(name)  # only known classes are taken from diffusers
+    _check_sizes(folder, read_components(folder))
     optional = {"safety_checker": None} if name == STABLE_DIFFUSION else {}
     return _open(
         folder,
@@ -109,9 +73,11 @@ def load_single_file(path: Path, weights: Weights, config: Path) -> Any:  # noqa
     diffusers = _import_diffusers(path)
     if read_index(config) != STABLE_DIFFUSION:
         raise BadInputError(f'"{config}" is no folder of a {STABLE_DIFFUSION}.')
+    components = read_components(config)
     for part, prefix in PARTS.items():
         inside = [t for name, t in weights.tensors.items() if name.startswith(prefix)]
-        _check_size(config / part, part, sum(tensor.numel() for tensor in inside))
+        numbers = sum(tensor.numel() for tensor in inside)
+        _check_size(config / part, components.get(part, ""), numbers)
     with TemporaryDirectory() as folder:
         copied = Path(folder) / "weights.safetensors"
         save_file(_take_averaged(weights.tensors), copied)
@@ -144,7 +110,7 @@ def load_vae(folder: Path) -> Any:  # noqa: ANN401
         BadInputError: when diffusers is missing or cannot open it, with the reason.
     """
     diffusers = _import_diffusers(folder)
-    _check_size(folder, "vae", count_numbers(folder))
+    _check_size(folder, "AutoencoderKL", count_numbers(folder))
     return _open(
         folder,
         lambda: diffusers.AutoencoderKL.from_pretrained(
@@ -153,26 +119,28 @@ def load_vae(folder: Path) -> Any:  # noqa: ANN401
     )
 
 
-def _check_sizes(folder: Path) -> None:
+def _check_sizes(folder: Path, components: Mapping[str, str]) -> None:
     """Check every network of a folder against the headers of its files."""
-    for part in NETWORKS:
-        if (folder / part).is_dir():
+    for part, name in components.items():
+        if name in NETWORKS and (folder / part).is_dir():
             numbers = count_numbers(folder / part)
             if not numbers:
                 raise BadInputError(
                     f'"{folder}" cannot be opened as a pipeline: its {part} holds no safetensors. '
                     "Pickled weights (.bin) of a folder are not opened; save it as safetensors."
                 )
-            _check_size(folder / part, part, numbers)
+            _check_size(folder / part, name, numbers)
 
 
-def _check_size(folder: Path, part: str, numbers: int) -> None:
+def _check_size(folder: Path, name: str, numbers: int) -> None:
     """Build a network without memory, and refuse it when its file holds fewer numbers."""
     check_numbers(folder / CONFIG)
     config = read_json(folder / CONFIG)
+    if name not in NETWORKS:
+        raise UnsafeFileError(f'"{folder}" holds a {quote(name)}, which is not opened.')
     try:
         with torch.device("meta"):
-            network = NETWORKS[part](config)
+            network = _build_empty(name, config)
     except EquipoiseError:
         raise
     except DAMAGE as error:
@@ -187,28 +155,16 @@ def _check_size(folder: Path, part: str, numbers: int) -> None:
         )
 
 
-def _build_text_encoder(config: dict[str, Any]) -> nn.Module:
-    from transformers import CLIPTextConfig, CLIPTextModel
+def _build_empty(name: str, config: dict[str, Any]) -> nn.Module:
+    """Build a network of a known class from its configuration."""
+    if NETWORKS[name] == "transformers":
+        import transformers
 
-    return CLIPTextModel(CLIPTextConfig(**config))
-
-
-def _build_diffusers(config: dict[str, Any]) -> nn.Module:
+        kind = getattr(transformers, name)
+        return kind(kind.config_class(**config))
     import diffusers
 
-    name = config.get("_class_name")
-    if ("diffusers", str(name)) not in COMPONENTS:
-        raise UnsafeFileError(f"A configuration asks for a {quote(name)}, which is not opened.")
-    return getattr(diffusers, str(name)).from_config(config)
-
-
-NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "unet": _build_diffusers,
-    "vae": _build_diffusers,
-    "transformer": _build_diffusers,
-    "text_encoder": _build_text_encoder,
-}
-"""What builds the networks of a pipeline from their configurations."""
+    return getattr(diffusers, name).from_config(config)
 
 
 def _import_diffusers(path: Path) -> Any:  # noqa: ANN401

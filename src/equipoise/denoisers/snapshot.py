@@ -5,14 +5,15 @@ first built without memory, and compared with the tensors by name and shape; so 
 ask for more memory than it has bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from equipoise.checkpoints.snapshot import ModuleState, Snapshot, read_plain
+from equipoise.checkpoints.snapshot import Snapshot, read_plain
 from equipoise.denoisers.dhariwal import DhariwalSpec, DhariwalUNet
 from equipoise.denoisers.filling import fill
 from equipoise.denoisers.preconditioned import PreconditionedDenoiser
@@ -49,12 +50,33 @@ class _Scalars(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+@dataclass(frozen=True)
+class EdmParts:
+    """What a snapshot says of its averaged network: plain values, and tensors by dotted names."""
+
+    preconditioning: str
+    scalars: Mapping[str, Any]
+    network: str
+    words: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
 def build_from_snapshot(snapshot: Snapshot) -> PreconditionedDenoiser:
     """Make a denoiser of the averaged network of a snapshot.
 
     Raises:
         BadInputError: when it is none of the known networks, or its tensors do not fit.
         NonFiniteError: when a weight is NaN or infinite.
+        UnsafeFileError: when a tensor does not lie in the file as announced.
+    """
+    return build_from_parts(read_parts(snapshot))
+
+
+def read_parts(snapshot: Snapshot) -> EdmParts:
+    """Take out of a snapshot what its network is built from, and nothing else.
+
+    Raises:
+        BadInputError: when it is none of the known networks.
         UnsafeFileError: when a tensor does not lie in the file as announced.
     """
     ema = snapshot.ema
@@ -65,17 +87,26 @@ def build_from_snapshot(snapshot: Snapshot) -> PreconditionedDenoiser:
         )
     if set(ema.children) != {"model"}:
         raise BadInputError(f"The snapshot's {ema.class_name} holds no network.")
-    scalars = _validate(_Scalars, ema.attributes)
+    state = ema.children["model"]
+    positional = dict(zip(POSITIONAL, state.arguments, strict=False))
+    words = {k: _plain(v) for k, v in {**positional, **state.keywords}.items()}
+    scalars = _validate(_Scalars, ema.attributes).model_dump()
+    return EdmParts(ema.class_name, scalars, state.class_name, words, snapshot.tensors())
+
+
+def build_from_parts(parts: EdmParts) -> PreconditionedDenoiser:
+    """Make a denoiser of the parts of a snapshot; errors as for `build_from_snapshot`."""
+    scalars = _validate(_Scalars, dict(parts.scalars))
     with torch.device("meta"):
-        network = _build_network(ema.children["model"])
-    tensors = snapshot.tensors()
-    own = {n: t for n, t in tensors.items() if not n.startswith("model.")}
-    fill(network, {n.removeprefix("model."): t for n, t in tensors.items() if n not in own})
+        network = _build_network(parts.network, dict(parts.words))
+    own = {n: t for n, t in parts.tensors.items() if not n.startswith("model.")}
+    inside = {n.removeprefix("model."): t for n, t in parts.tensors.items() if n not in own}
+    fill(network, inside)
     spec = network.spec
     _check_agreement(scalars, spec)
     return PreconditionedDenoiser(
         network=network,
-        preconditioning=_build_preconditioning(ema.class_name, scalars, own),
+        preconditioning=_build_preconditioning(parts.preconditioning, scalars, own),
         sample_shape=(spec.in_channels, spec.img_resolution, spec.img_resolution),
         num_classes=spec.label_dim,
         default_sites=choose_sites(spec),
@@ -95,16 +126,14 @@ def choose_sites(spec: UNetSpec) -> tuple[str, ...]:
     )
 
 
-def _build_network(state: ModuleState) -> SongUNet | DhariwalUNet:
-    positional = dict(zip(POSITIONAL, state.arguments, strict=False))
-    words = {k: _plain(v) for k, v in {**positional, **state.keywords}.items()}
-    if state.class_name == "SongUNet":
+def _build_network(name: str, words: dict[str, Any]) -> SongUNet | DhariwalUNet:
+    if name == "SongUNet":
         return SongUNet(_validate(SongSpec, words))
-    if state.class_name == "DhariwalUNet":
+    if name == "DhariwalUNet":
         return DhariwalUNet(_validate(DhariwalSpec, words))
     raise BadInputError(
-        f"The snapshot holds a network of the class {quote(state.class_name)}; known are SongUNet "
-        "(ddpm++, ncsn++) and DhariwalUNet (adm)."
+        f"The snapshot holds a network of the class {quote(name)}; known are SongUNet (ddpm++, "
+        "ncsn++) and DhariwalUNet (adm)."
     )
 
 

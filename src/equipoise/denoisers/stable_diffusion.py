@@ -1,8 +1,9 @@
-r"""Stable Diffusion 1.x: a text-conditional U-Net on the latents of a VAE.
+r"""Stable Diffusion 1.x and 2.x: a text-conditional U-Net on the latents of a VAE.
 
 The empty condition is the encoded empty prompt, encoded once when the denoiser is built. Default
 sites are where the paper looks: what enters the second convolution of the residual blocks of the
-lowest level going up, and of the first block of the level above.
+lowest level going up, and of the first block of the level above. Versions 2.x differ in their
+text encoder and, at 768 px, predict v; both are said in their folder.
 
 References:
     High-Resolution Image Synthesis with Latent Diffusion Models (Rombach et al., 2022)
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.denoisers.codec import VaeCodec
-from equipoise.denoisers.dit import get_prediction
-from equipoise.denoisers.level import NoiseGrid
+from equipoise.denoisers.dit import get_prediction, read_grid
+from equipoise.denoisers.latent import Size, fit_shapes
 from equipoise.denoisers.timed import TimedDenoiser
 
 MARK = "model.diffusion_model.input_blocks.0.0.weight"
@@ -26,23 +27,37 @@ MARK = "model.diffusion_model.input_blocks.0.0.weight"
 DEFAULT_SITES = ("up_blocks.0.resnets.*.conv2:in", "up_blocks.1.resnets.0.conv2:in")
 
 
-def build_stable_diffusion(pipeline: Any) -> TimedDenoiser:  # noqa: ANN401 - diffusers is optional
-    """Make a denoiser of a `StableDiffusionPipeline`; nothing of it is changed."""
+def build_stable_diffusion(
+    pipeline: Any,  # noqa: ANN401 - diffusers is optional
+    *,
+    size: Size | None = None,
+) -> TimedDenoiser:
+    """Make a denoiser of a `StableDiffusionPipeline`; nothing of it is changed.
+
+    Args:
+        pipeline: The pipeline.
+        size: Height and width of the pictures, pixels; default those of its training.
+
+    Raises:
+        BadInputError: when its schedule is not understood, or the size is no multiple of a latent.
+    """
     unet, vae = pipeline.unet, pipeline.vae
-    scale = 2 ** (len(vae.config.block_out_channels) - 1)
-    side = unet.config.sample_size
+    shapes = fit_shapes(
+        vae, channels=unet.config.in_channels, default=unet.config.sample_size, size=size
+    )
     return TimedDenoiser(
         network=unet,
         call=_call,
         prediction=get_prediction(pipeline.scheduler),
-        grid=NoiseGrid.from_alphas(pipeline.scheduler.alphas_cumprod),
+        grid=read_grid(pipeline.scheduler),
         codec=VaeCodec(vae),
         empty=encode_prompts(pipeline, [""]),
-        sample_shape=(unet.config.in_channels, side, side),
-        image_shape=(vae.config.in_channels, side * scale, side * scale),
+        sample_shape=shapes.sample,
+        image_shape=shapes.image,
         data_std=1.0,  # the scaling factor was chosen for it
         default_sites=DEFAULT_SITES,
         text_encoder=partial(encode_prompts, pipeline),
+        guidance=7.5,
     )
 
 
@@ -53,8 +68,12 @@ def encode_prompts(pipeline: Any, prompts: Sequence[str]) -> Tensor:  # noqa: AN
         list(prompts), padding="max_length", truncation=True, return_tensors="pt",
         max_length=pipeline.tokenizer.model_max_length,
     )  # fmt: skip
-    device = next(pipeline.text_encoder.parameters()).device
-    return pipeline.text_encoder(tokens.input_ids.to(device))[0]
+    encoder = pipeline.text_encoder
+    device = next(encoder.parameters()).device
+    # An encoder whose configuration says so hides what fills up a prompt, as the pipeline does.
+    masked = getattr(encoder.config, "use_attention_mask", False)
+    mask = tokens.attention_mask.to(device) if masked else None
+    return encoder(tokens.input_ids.to(device), attention_mask=mask)[0]
 
 
 def _call(network: nn.Module, z: Tensor, time: Tensor, cond: Tensor | None) -> Tensor:

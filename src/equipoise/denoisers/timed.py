@@ -1,9 +1,9 @@
-r"""A denoiser with discrete times, with or without a condition: DiT, Stable Diffusion, DDPM.
+r"""A denoiser whose network is told a time, with or without a condition.
 
     D(x; sigma, cond) from F(z, t, cond),   z = x / sqrt(1 + sigma^2),   sigma = sigma_t
 
-The pieces come from the builder of each family: `dit.py`, `dit_file.py`, `stable_diffusion.py`,
-`unet2d.py`.
+and `z = x / (1 + sigma)` of a flow. The pieces come from the builder of each family, see
+`family.py`.
 """
 
 import copy
@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.denoisers.codec import Codec
+from equipoise.denoisers.condition import ConditionLayout
 from equipoise.denoisers.edm import per_sample
-from equipoise.denoisers.level import NoiseGrid
-from equipoise.denoisers.prediction import Prediction, estimate_x0
+from equipoise.denoisers.level import Times
+from equipoise.denoisers.prediction import Prediction, estimate_x0, scale_input
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.errors import BadInputError
 
@@ -42,12 +43,15 @@ class TimedDenoiser:
         data_std: Standard deviation of the samples, in data units.
         default_sites: Sites to look at when nobody chose others.
         text_encoder: Maps prompts to conditions; None for a model that takes none.
+        guidance: Scale of classifier-free guidance that its pipeline takes when nothing else is
+            said; 1 asks with the condition alone.
+        layout: Parts of a condition that has several; None where it is one tensor.
     """
 
     network: nn.Module
     call: Call
     prediction: Prediction
-    grid: NoiseGrid
+    grid: Times
     codec: Codec
     empty: Tensor | None
     sample_shape: tuple[int, ...]
@@ -55,6 +59,8 @@ class TimedDenoiser:
     data_std: float
     default_sites: tuple[str, ...]
     text_encoder: TextEncoder | None = None
+    guidance: float = 1.0
+    layout: ConditionLayout | None = None
 
     def denoise(
         self,
@@ -70,7 +76,8 @@ class TimedDenoiser:
         time = self.grid.find_time(sigma)
         level = per_sample(sigma, x)
         weights = next(self.network.parameters())
-        z = (x / (1 + level**2).sqrt()).to(weights.dtype)
+        scaled = "flow" if self.prediction == "flow" else "v"  # of a schedule: like v, whatever F
+        z = scale_input(scaled, x, level).to(weights.dtype)
         chosen = self.null_condition(len(x)) if cond is None else cond
         output = self.call(self.network, z, time, chosen).to(x.dtype)
         return estimate_x0(self.prediction, output, x, level)

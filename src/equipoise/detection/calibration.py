@@ -72,6 +72,8 @@ class Calibration(BaseModel):
     """Noise levels of the sampler that are read, falling; empty for finished pictures."""
     conditioned: bool = False
     """Whether the forwards that are read had the condition of the output, not the empty one."""
+    picture_shape: tuple[int, ...] | None = None
+    """Channels, height and width of the calibration items; None where nobody recorded them."""
 
     @property
     def n(self) -> int:
@@ -118,7 +120,7 @@ class Calibration(BaseModel):
         """Refuse a model other than the one calibrated, and scores measured on something else.
 
         Raises:
-            CalibrationError: naming both fingerprints, or both modes.
+            CalibrationError: naming both fingerprints, modes or sizes of pictures.
         """
         if self.mode != mode:
             raise CalibrationError(
@@ -132,6 +134,12 @@ class Calibration(BaseModel):
                 f"This calibration belongs to the model {self.fingerprint}, the model given is "
                 f"{found}. Thresholds do not move between models, not even of one recipe: "
                 "calibrate this model with `equipoise calibrate`."
+            )
+        if self.picture_shape not in (None, denoiser.image_shape):
+            raise CalibrationError(
+                f"This calibration was fitted on pictures of the shape {self.picture_shape}, and "
+                f"the model is open for {denoiser.image_shape}. Scores of two sizes cannot be "
+                "compared: open it with the size of the calibration, or calibrate again."
             )
 
     def save(self, path: Path) -> None:
@@ -191,6 +199,7 @@ def calibrate_scores(
         scores=tuple(sorted(scores.tolist())), domain=domain,
         selection=selection or {}, copies=copies,
         mode=mode, looks=looks, conditioned=conditioned,
+        picture_shape=None if pictures is None else tuple(pictures.shape[1:]),
     )  # fmt: skip
 
 

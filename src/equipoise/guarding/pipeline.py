@@ -1,8 +1,8 @@
 """Pipelines of diffusers as a source of outputs: the stock call, observed.
 
-What diffusers does by class, and is therefore known and not guessed: which module is the network,
-which argument names the outputs, and whether there is guidance. A guidance scale of at most 1
-makes no pair; of a pair the half with the empty condition is read.
+What diffusers does by class is known, see `denoisers/family.py`, and not guessed: which argument
+names the outputs, and which half of a guided batch has the empty condition (the second of DiT, the
+first of the others; FLUX has no halves). A guidance scale of at most 1 makes no pair.
 """
 
 import secrets
@@ -16,37 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equipoise.denoisers import Denoiser, TimedDenoiser, build_from_pipeline
-from equipoise.denoisers.halves import build_half_reader
+from equipoise.denoisers import Denoiser, TimedDenoiser, find_family
+from equipoise.denoisers.codec import VaeCodec
 from equipoise.denoisers.network_call import read_call
 from equipoise.errors import BadInputError
 from equipoise.guarding.source import Generation, Request
 from equipoise.guarding.watch import Watch
 from equipoise.representation import capture
 
-
-@dataclass(frozen=True)
-class Family:
-    """How pipelines of one class are called.
-
-    Args:
-        wanted: Argument that names the outputs, or their number.
-        guidable: Whether a call can be guided.
-    """
-
-    wanted: str
-    guidable: bool
-
-
-FAMILIES = {
-    "StableDiffusionPipeline": Family("prompt", True),
-    "DiTPipeline": Family("class_labels", True),
-    "DDPMPipeline": Family("batch_size", False),
-    "DDIMPipeline": Family("batch_size", False),
-    "PNDMPipeline": Family("batch_size", False),
-}
 # Arguments that fix an output besides its seed: with them it cannot be drawn anew.
 FIXING = ("latents", "prompt_embeds", "negative_prompt_embeds", "ip_adapter_image_embeds")
+# Further texts of an output: one for all, or one each.
+TEXTS = ("prompt_2", "prompt_3", "negative_prompt", "negative_prompt_2", "negative_prompt_3")
 
 
 class _StopGeneration(BaseException):
@@ -61,17 +42,14 @@ class PipelineSource:
     """
 
     def __init__(self, pipeline: Any) -> None:  # noqa: ANN401 - diffusers is optional
-        names = [base.__name__ for base in type(pipeline).__mro__]
-        known = next((name for name in names if name in FAMILIES), None)
-        if known is None:
-            raise BadInputError(
-                f"Cannot guard a {names[0]}: known are {', '.join(FAMILIES)}, and the samplers "
-                "of this package."
-            )
-        denoiser = build_from_pipeline(pipeline)
-        assert isinstance(denoiser, TimedDenoiser)
         self.pipeline = pipeline
-        self.family = FAMILIES[known]
+        self.family = find_family(pipeline)
+        denoiser = self.family.build(pipeline)
+        if not isinstance(denoiser, TimedDenoiser):
+            raise BadInputError(
+                f"Cannot guard a {type(pipeline).__name__}: its network is told no time. Guard "
+                "the sampler of this package instead."
+            )
         self.timed = denoiser
 
     @property
@@ -123,7 +101,7 @@ class PipelineRequest:
         """Whether each forward holds a pair: with the condition and without."""
         config: Any = self.source.timed.network.config
         return (
-            self.source.family.guidable
+            self.source.family.empty_half is not None
             and self.words["guidance_scale"] > 1
             and getattr(config, "time_cond_proj_dim", None) is None
         )
@@ -131,7 +109,7 @@ class PipelineRequest:
     @property
     def conditioned(self) -> bool:
         """Whether the forwards have nothing but the condition."""
-        return self.source.family.guidable and not self.guided
+        return self.source.timed.empty is not None and not self.guided
 
     def run(self, watch: Watch) -> Generation:
         """Call the pipeline; ends at the step at which `watch.done`."""
@@ -177,10 +155,9 @@ class PipelineRequest:
         }
         if "num_images_per_prompt" in words:
             words["num_images_per_prompt"] = 1
-            negative = words.get("negative_prompt")
-            if isinstance(negative, list):
-                each = self.words["num_images_per_prompt"]
-                words["negative_prompt"] = [negative[row // each] for row in rows]
+            each = self.words["num_images_per_prompt"]
+            lists = {name: words[name] for name in TEXTS if isinstance(words.get(name), list)}
+            words |= {name: [texts[row // each] for row in rows] for name, texts in lists.items()}
         return PipelineRequest(self.source, words)
 
     @contextmanager
@@ -190,16 +167,14 @@ class PipelineRequest:
             yield
             return
         source, count = self.source, len(self.prompts)
-        read_halves = build_half_reader(source.pipeline, source.timed.empty)
+        half = source.family.empty_half if self.guided else 0
+        assert half is not None
+        rows = slice(half * count, (half + 1) * count)
 
         def note(module: nn.Module, args: tuple, words: dict[str, Any], _: object) -> None:
             call = read_call(source.timed, args, words)
-            assert call is not None, "pipelines of diffusers name their arguments alike"
-            rows = torch.arange(count)
-            if self.guided:  # of DiT both halves are empty where the null class is asked for
-                rows = (~read_halves(call).conditional).nonzero()[-count:, 0]
-            sigma = source.timed.snap(float(call.sigma[0]))
-            watch.note(sigma, {site: tape[site][rows] for site in watch.sites})
+            assert call is not None, "networks of pipelines take a sample and a time"
+            watch.note(float(call.sigma[0]), {site: tape[site][rows] for site in watch.sites})
             if watch.done:
                 if not hasattr(source.pipeline, "interrupt"):
                     raise _StopGeneration
@@ -215,7 +190,9 @@ class PipelineRequest:
     def _get_samples(self, images: Any, latents: list[Tensor]) -> Tensor:  # noqa: ANN401
         """Return the final samples: what the VAE decoded, or the pictures themselves."""
         if latents:
-            return torch.cat(latents)
+            codec = self.source.timed.codec
+            assert isinstance(codec, VaeCodec)
+            return codec.scale(torch.cat(latents))
         if self.words.get("output_type") == "latent":
             return images
         return self.source.timed.encode(_as_tensor(images))
@@ -223,11 +200,11 @@ class PipelineRequest:
 
 @contextmanager
 def _decoded(vae: Any, latents: list[Tensor]) -> Iterator[None]:  # noqa: ANN401
-    """Keep what the VAE is asked to decode, in data units."""
+    """Keep what the VAE is asked to decode."""
     decode, outer = vae.decode, vars(vae).get("decode")
 
     def keep(z: Tensor, *args: Any, **words: Any) -> Any:  # noqa: ANN401
-        latents.append(z.detach().float() * vae.config.scaling_factor)
+        latents.append(z.detach().float())
         return decode(z, *args, **words)
 
     vae.decode = keep

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from equipoise.errors import RunError
+from equipoise.report.adapter import build_adapter
 from equipoise.report.against import build_against
 from equipoise.report.audit import build_audit
 from equipoise.report.bench import build_bench
@@ -28,7 +29,7 @@ from equipoise.runs import Run, load_run
 from equipoise.runs.atomic import write_atomic
 
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
-    "audit": build_audit, "bench": build_bench,
+    "adapter": build_adapter, "audit": build_audit, "bench": build_bench,
     "demo": build_demo, "duplicates": build_duplicates, "phase": build_phase,
     "steering": build_steering, "sweep": build_sweep,
     "theory": build_theory, "zoo": build_zoo,

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from equipoise.denoisers import Denoiser
 from equipoise.denoisers.halves import build_half_reader
+from equipoise.denoisers.network_call import find_empty
 from equipoise.denoisers.readable import check_readable
 from equipoise.errors import BadInputError, CaptureError
 from equipoise.loading import load
@@ -71,7 +72,7 @@ def steer(
     for vector in {vector.record.fingerprint: vector for vector in given}.values():
         vector.check_model(denoiser, type(denoiser.network).__name__)
     _check_words(window, mode, affine=affine)
-    empty = denoiser.null_condition(1)
+    empty = find_empty(denoiser)
     check_guidance(guidance, model, empty)
     _check_sites(denoiser, given)
     check_readable(denoiser)

@@ -1,0 +1,60 @@
+"""What `equipoise audit --adapter` prints."""
+
+from typing import Any
+
+from equipoise.cli.output import emit
+from equipoise.errors import BadInputError
+from equipoise.runs import Run
+
+
+def refuse_words(**words: object) -> None:
+    """Refuse options that have no meaning with an adapter.
+
+    Raises:
+        BadInputError: naming the first that was given.
+    """
+    given = [name for name, value in words.items() if value is not None]
+    if given:
+        name = given[0].replace("_", "-")
+        raise BadInputError(
+            f"--adapter asks which --training images an adapter memorized; {name} has no meaning "
+            "with it. Leave it out."
+        )
+
+
+def print_adapter(run: Run, *, as_json: bool) -> int:
+    """Write the page of an adapter's audit and print what was found."""
+    from equipoise.report import render_report
+
+    report = render_report(run.path)
+    found = run.read_items(["source", "q_value"]).to_pylist()
+    fdr = run.record.results["fdr"]
+    named = [row["source"] for row in found if (row["q_value"] or 1) <= fdr]
+    document = run.record.results | {
+        "run": str(run.path), "named_sources": named, "report": str(report),
+        "seconds": run.record.cost["seconds"],
+    }  # fmt: skip
+    emit(document, _describe(document), as_json=as_json)
+    return 0
+
+
+def _describe(document: dict[str, Any]) -> str:
+    lines = [
+        f"{document['named']} of {document['training']} training images were learned more than "
+        f"{document['held_out']} held-out ones explain; {document['fdr']:.0%} of the names may be "
+        "false.",
+        *(f"  {source}" for source in document["named_sources"]),
+        "named at scale "
+        + ", ".join(f"{entry['scale']:g}: {entry['named']}" for entry in document["scales"])
+        + f"; nothing is named up to {document['recommended_scale']:g}",
+    ]
+    if document["failed"]:
+        lines.append(f"{document['failed']} files could not be read.")
+    if document["smallest_number_nameable"] is None:
+        lines.append("warning: with so few held-out images nothing can be named; give more.")
+    if document["text_encoder_modules_left_out"]:
+        lines.append(
+            f"warning: {document['text_encoder_modules_left_out']} modules of a text encoder are "
+            "changed as well, and were not looked at."
+        )
+    return "\n".join([*lines, "", f"report: {document['report']}"])

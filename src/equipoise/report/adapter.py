@@ -1,0 +1,93 @@
+"""The page of an adapter's audit: which training images it learned, and at which scale."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from equipoise.report.exhibit import Exhibit
+from equipoise.report.item import Item, load_items, rank
+from equipoise.report.plot import Group, render_histogram
+from equipoise.report.rate import get_count, get_list, get_mapping, get_number
+from equipoise.report.roster import Roster, build_failures, build_roster
+from equipoise.report.table import flatten
+from equipoise.report.thumbnail import load_thumbnails
+from equipoise.report.wording import format_count, format_number, format_percent, format_visible
+from equipoise.runs import Run
+
+SHOWN = 100
+"""Most named images with pictures."""
+LABELS = {"held-out": "cool", "training": "warm"}
+
+
+def build_adapter(run: Run) -> dict[str, Any]:
+    """Build what `adapter.html.j2` shows.
+
+    Raises:
+        RunError: when the items are missing or damaged.
+    """
+    items, results = load_items(run), run.record.results
+    scored = {
+        split: [item for item in items if item.split == split and item.score is not None]
+        for split in LABELS
+    }
+    fdr = get_number(results.get("fdr"))
+    named = [item for item in rank(scored["training"]) if _is_named(item, fdr)]
+    shown = named[:SHOWN]
+    thumbnails = load_thumbnails(run, {item.row for item in shown})
+    training, held_out = len(scored["training"]), len(scored["held-out"])
+    return {
+        "spec": run.record.spec,
+        "sentence": build_sentence(len(named), training, fdr),
+        "num_named": len(named),
+        "num_training": training,
+        "num_held_out": held_out,
+        "fdr": fdr,
+        "smallest": get_count(results.get("smallest_number_nameable")),
+        "recommended": get_number(results.get("recommended_scale")),
+        "scales": [get_mapping(entry) for entry in get_list(results.get("scales"))],
+        "left_out": get_count(results.get("text_encoder_modules_left_out")),
+        "exhibits": [Exhibit(item, thumbnails[item.row]) for item in shown],
+        "histogram": _draw(scored),
+        "roster": _list_training(scored["training"]),
+        "failures": build_failures(items),
+        "num_failed": sum(item.error is not None for item in items),
+        "spec_rows": flatten(run.record.spec),
+        "provenance_rows": flatten(run.record.provenance),
+        "seconds": get_number(run.record.cost.get("seconds")),
+    }
+
+
+def build_sentence(named: int, training: int, fdr: float | None) -> str:
+    """Say in one sentence what the adapter learned."""
+    if not named:
+        return (
+            f"None of {format_count(training)} training images moved further than held-out ones."
+        )
+    share = "an unknown share" if fdr is None else format_percent(fdr)
+    return (
+        f"{format_count(named)} of {format_count(training)} training images were learned more "
+        f"than held-out images explain; of these names {share} may be false."
+    )
+
+
+def _is_named(item: Item, fdr: float | None) -> bool:
+    return item.q_value is not None and fdr is not None and item.q_value <= fdr
+
+
+def _draw(scored: dict[str, list[Item]]) -> str | None:
+    groups = [
+        Group(split, tone, np.array([item.score for item in scored[split]]))
+        for split, tone in LABELS.items()
+        if scored[split]
+    ]
+    return render_histogram(groups, None) if groups else None
+
+
+def _list_training(items: Sequence[Item]) -> Roster:
+    lines = [
+        f"{format_number(item.score, 4):>10}  {format_number(item.q_value, 3):>8}  "
+        f"{format_visible(item.source)}"
+        for item in rank(items)
+    ]
+    return build_roster("Every training image", lines)
