@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 export HF_HUB_OFFLINE := 1
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-fast check format fuzz zoo bench-table monitor-demo clean
+.PHONY: help demo test test-fast check format fuzz faults zoo bench-table monitor-demo clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,10 @@ docs: $(VENV)/.ok-dev  ## Build the documentation into build/site
 
 fuzz: $(VENV)/.ok-dev  ## Change checkpoints at random 120,000 times (half an hour)
 	$(PY) benchmarks/fuzz_checkpoints.py --count 120000 > docs/fuzz.md
+
+faults: $(VENV)/.ok-dev  ## Break audits in every way there is a name for (an hour on one core)
+	$(PY) benchmarks/kill_audit.py > docs/faults.md
+	$(PY) benchmarks/faults.py > docs/faults-inside.md
 
 zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 40 minutes)
 	$(VENV)/bin/equipoise zoo train edm-fashion

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import torch
 
+from equipoise.auditing.batch import Batch
 from equipoise.auditing.item import NOT_FINITE, SCHEMA, fill_column, score_part
 from equipoise.auditing.pile import Loaded, PicturePile
 from equipoise.denoisers import wrap
@@ -18,7 +19,7 @@ def load_some(folder, count):
 def test_rows_are_in_order_and_hold_what_the_detector_says(model, calibration, folder):
     loaded = load_some(folder, 30)
     loaded.insert(7, Loaded("broken.png", None, "empty file", None))
-    scored = score_part(model, calibration, loaded)
+    scored = score_part(model, calibration, loaded, batch=Batch((1, 8, 8)))
     assert scored.table.schema.equals(SCHEMA)
     rows = scored.table.to_pylist()
     assert [row["source"] for row in rows] == [item.source for item in loaded]
@@ -41,7 +42,7 @@ def test_rows_are_in_order_and_hold_what_the_detector_says(model, calibration, f
 
 def test_a_part_without_a_picture_is_rows_with_reasons(model, calibration):
     loaded = [Loaded(name, None, "empty file", None) for name in ("a", "b")]
-    scored = score_part(model, calibration, loaded)
+    scored = score_part(model, calibration, loaded, batch=Batch((1, 8, 8)))
     assert scored.table["error"].to_pylist() == ["empty file"] * 2
     assert scored.table["id"].to_pylist()[0] != scored.table["id"].to_pylist()[1]
     assert scored.flagged.shape == (0, 1, 8, 8)
@@ -60,7 +61,8 @@ def test_a_score_that_is_not_finite_is_an_error_of_that_row_alone(model, calibra
             return dataclasses.replace(scores, per_draw=per_draw)
 
     spoiling = Spoiling(**calibration.detector.model_dump())
-    scored = score_part(model, calibration.model_copy(update={"detector": spoiling}), loaded)
+    other = calibration.model_copy(update={"detector": spoiling})
+    scored = score_part(model, other, loaded, batch=Batch((1, 8, 8)))
     rows = scored.table.to_pylist()
     assert [row["error"] for row in rows] == [None] * 3 + [NOT_FINITE] + [None] * 8
     assert rows[3]["verdict"] is None
@@ -82,7 +84,7 @@ def test_flagged_rows_of_a_model_with_places_have_heat_maps_and_units(folder):
     calibration = calibrate_scores(
         detector, model, scores[1:10].repeat(3), None, fpr=0.1, null="own outputs"
     )
-    scored = score_part(model, calibration, loaded)
+    scored = score_part(model, calibration, loaded, batch=Batch((1, 8, 8)))
     rows = scored.table.to_pylist()
     assert 0 < len(scored.flagged) < 30
     assert [r["heat"] is not None for r in rows] == [r["verdict"] == "memorized" for r in rows]
@@ -91,7 +93,7 @@ def test_flagged_rows_of_a_model_with_places_have_heat_maps_and_units(folder):
 
 
 def test_one_column_is_replaced_and_the_others_stay(model, calibration, folder):
-    table = score_part(model, calibration, load_some(folder, 3)).table
+    table = score_part(model, calibration, load_some(folder, 3), batch=Batch((1, 8, 8))).table
     filled = fill_column(table, "q_value", [0.5, None, 0.1])
     assert filled.schema.equals(SCHEMA)
     assert filled["q_value"].to_pylist() == [0.5, None, 0.1]

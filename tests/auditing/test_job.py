@@ -7,6 +7,7 @@ import textwrap
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from equipoise.auditing import prevalence
@@ -109,6 +110,23 @@ def test_a_finished_run_is_returned_and_not_made_again(audit, tmp_path):
     again = run_audit(audit, tmp_path / "run")
     assert again.record == first.record
     assert (first.path / "items" / "part-000000.parquet").stat().st_mtime_ns == stamp
+
+
+def test_memory_that_runs_out_halves_the_batch_and_changes_no_row(audit, tmp_path):
+    class Small(type(audit.calibration.detector)):
+        def score(self, denoiser, images, ids, *, batch, **more):
+            if batch > 20:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().score(denoiser, images, ids, batch=batch, **more)
+
+    whole = run_audit(audit, tmp_path / "whole")
+    small = Small(**audit.calibration.detector.model_dump())
+    tight = audit.calibration.model_copy(update={"detector": small})
+    run = run_audit(dataclasses.replace(audit, calibration=tight), tmp_path / "run")
+    assert (whole.record.cost["batch"], run.record.cost["batch"]) == (64, 16)
+    assert run.read_items()["verdict"].equals(whole.read_items()["verdict"])
+    scores = [one.read_items()["score"].to_numpy() for one in (run, whole)]
+    assert scores[0] == pytest.approx(scores[1], rel=2e-6)
 
 
 @pytest.mark.parametrize("change", ["calibration", "pile", "training"])

@@ -264,6 +264,15 @@ def test_changed_missing_and_unknown_files_are_told(run):
     assert check_run(run.path) == expected
 
 
+def test_a_name_of_a_column_that_is_no_text_is_damage(run):
+    write_items(run, build_items(["a"]))
+    part = locate_part(run, 0)
+    content = part.read_bytes()
+    part.write_bytes(content.replace(b"extra", b"e\xe8tra"))
+    with pytest.raises(RunError, match="damaged"):
+        run.read_items()
+
+
 def test_a_flipped_bit_is_noticed_before_there_are_hashes_and_if_it_was_there_before_them(run):
     write_items(run, build_items([f"item {i}" for i in range(200)]))
     write_tensors(run, "scores", {"a": np.zeros(3)})

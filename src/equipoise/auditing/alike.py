@@ -25,9 +25,9 @@ def find_alike(run: Run) -> None:
     Alike is the cosine of the units that carry the score, centred on their mean over the flagged
     items. Items of the same id are the same picture and do not count.
     """
-    tables = [read_part(locate_part(run, part)) for part in range(len(run.list_parts()))]
-    units = [_read_units(run, part) for part in range(len(tables))]
-    items = [item for table in tables for item in _list_flagged(table)]
+    parts = range(len(run.list_parts()))
+    units = [_read_units(run, part) for part in parts]
+    items = [item for part in parts for item in _list_flagged(run, part)]
     known = [part for part in units if len(part)]
     if len(items) < 2 or sum(map(len, known)) != len(items):  # sites without places
         return
@@ -38,8 +38,9 @@ def find_alike(run: Run) -> None:
         for place, cosine in zip(places.tolist(), cosines.tolist(), strict=True)
     ]
     waiting = iter(found)
-    for part, table in enumerate(tables):
-        write_items(run, _fill(table, waiting), part=part)
+    for part in parts:
+        if len(units[part]):
+            write_items(run, _fill(read_part(locate_part(run, part)), waiting), part=part)
 
 
 def search_alike(
@@ -70,8 +71,8 @@ def _read_units(run: Run, part: int) -> Float[Tensor, "case unit"]:
         ) from error
 
 
-def _list_flagged(table: pa.Table) -> list[dict[str, Any]]:
-    rows = table.select(["id", "source", "verdict"]).to_pylist()
+def _list_flagged(run: Run, part: int) -> list[dict[str, Any]]:
+    rows = read_part(locate_part(run, part), ["id", "source", "verdict"]).to_pylist()
     return [row for row in rows if row["verdict"] == "memorized"]
 
 

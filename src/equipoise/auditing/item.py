@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from equipoise.auditing.batch import Batch
 from equipoise.auditing.heat import draw_heat
 from equipoise.auditing.pile import Loaded
 from equipoise.denoisers import Denoiser
@@ -50,13 +51,15 @@ class ScoredPart:
     evaluations: int
 
 
-def score_part(model: Denoiser, calibration: Calibration, loaded: list[Loaded]) -> ScoredPart:
+def score_part(
+    model: Denoiser, calibration: Calibration, loaded: list[Loaded], *, batch: Batch
+) -> ScoredPart:
     """Score and judge what could be read; everything becomes one row, in the order given."""
     rows = [_describe(item) for item in loaded]
     pictures = {place: item.pixels for place, item in enumerate(loaded) if item.pixels is not None}
     if pictures:
         ids = [rows[place]["id"] for place in pictures]
-        measured = _measure(model, calibration, torch.stack([*pictures.values()]), ids)
+        measured = _measure(model, calibration, torch.stack([*pictures.values()]), ids, batch)
         for place, found in zip(pictures, measured, strict=True):
             rows[place] |= found
     evaluations = len(pictures) * calibration.detector.draws
@@ -66,7 +69,7 @@ def score_part(model: Denoiser, calibration: Calibration, loaded: list[Loaded]) 
     if chosen:
         flagged = torch.stack([pictures[place] for place in chosen])
     if chosen and has_places(model, calibration.detector):
-        units = _locate(model, calibration, flagged, [rows[place] for place in chosen])
+        units = _locate(model, calibration, flagged, [rows[place] for place in chosen], batch)
         evaluations += len(chosen) * calibration.detector.draws
     return ScoredPart(pa.Table.from_pylist(rows, schema=SCHEMA), flagged, units, evaluations)
 
@@ -76,10 +79,12 @@ def _locate(
     calibration: Calibration,
     pictures: UInt8[Tensor, "case channel height width"],
     rows: list[dict[str, Any]],
+    batch: Batch,
 ) -> Float[Tensor, "case unit"]:
     """Draw into each row where its score comes from; return the units that carry the scores."""
-    heat = measure_heat(
-        model, as_unit(pictures), calibration.detector, [row["id"] for row in rows]
+    images, ids = as_unit(pictures), [row["id"] for row in rows]
+    heat = batch.run(
+        lambda size: measure_heat(model, images, calibration.detector, ids, batch=size)
     )
     for row, picture, part in zip(rows, pictures, heat.maps, strict=True):
         row["heat"] = draw_heat(picture, part)
@@ -91,9 +96,11 @@ def _measure(
     calibration: Calibration,
     pictures: UInt8[Tensor, "case channel height width"],
     ids: list[str],
+    batch: Batch,
 ) -> list[dict[str, Any]]:
     """Give every picture its score, interval, p-value and verdict, or an error."""
-    scores = calibration.detector.score(model, as_unit(pictures), ids)
+    images = as_unit(pictures)
+    scores = batch.run(lambda size: calibration.detector.score(model, images, ids, batch=size))
     judgement = judge(calibration, scores, pictures)
     finite = torch.isfinite(scores.per_draw).all(dim=1).tolist()
     columns = {

@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from equipoise.auditing.alike import find_alike
+from equipoise.auditing.batch import Batch
 from equipoise.auditing.item import fill_column, score_part
 from equipoise.auditing.nearest import find_nearest
 from equipoise.auditing.permutation import compare_sets
@@ -102,7 +103,8 @@ def run_audit(audit: Audit, out: Path) -> Run:
         if run.record.status == "finished":
             return run
         watch = Stopwatch()
-        evaluations = _score_missing(audit, run)
+        batch = Batch(audit.model.image_shape)
+        evaluations = _score_missing(audit, run, batch)
         scoring = watch.seconds
         results = _answer(audit, run)
         cost = {
@@ -111,6 +113,7 @@ def run_audit(audit: Audit, out: Path) -> Run:
                 "answer": {"evaluations": 0, "seconds": round(watch.seconds - scoring, 2)},
             },
             "seconds": watch.seconds,
+            "batch": batch.size,
         }
         return finish_run(run, results=results, cost=cost)
 
@@ -128,7 +131,7 @@ def _check(audit: Audit) -> None:
     audit.calibration.check_model(audit.model)
 
 
-def _score_missing(audit: Audit, run: Run) -> int:
+def _score_missing(audit: Audit, run: Run, batch: Batch) -> int:
     """Score the parts that are not on the disk yet; return the network evaluations it took."""
     done = {part.name for part in run.list_parts()}
     numbers = range(count_parts(audit.pile))
@@ -136,7 +139,7 @@ def _score_missing(audit: Audit, run: Run) -> int:
     evaluations = 0
     with tqdm(total=len(audit.pile), desc="audit", unit="image") as progress:
         for number, loaded in audit.pile.read(missing):
-            scored = score_part(audit.model, audit.calibration, loaded)
+            scored = score_part(audit.model, audit.calibration, loaded, batch=batch)
             # Before the rows: a part on the disk then always has its pictures and units.
             if audit.training is not None:
                 write_tensors(run, f"flagged-{number:06d}", {"pixels": scored.flagged.numpy()})

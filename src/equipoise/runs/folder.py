@@ -234,8 +234,10 @@ def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
         RunError: when the file is damaged.
     """
     try:
-        return pq.read_table(part, columns=columns, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        table = pq.read_table(part, columns=columns, page_checksum_verification=True)
+        str(table.schema)  # the foot has no checksum: names may be no UTF-8
+        return table
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise RunError(
             f'The items in "{part}" cannot be read: the file is missing or damaged. Copy the '
             "whole folder again, or repeat the run."
