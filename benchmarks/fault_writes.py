@@ -31,8 +31,8 @@ def fail_every_write(audit: Audit, scratch: Path, *, every: int = 1) -> list[str
             different += set(check_run(out).values()) != {"ok"}
     counts = ", ".join(f"{count} times {fault}" for fault, count in tried.items())
     return [
-        f"**Writes.** {counts}: at every of the {len(names)} points of an audit once each, after "
-        "which the same call went on without the fault.",
+        f"**Writes.** {counts}, each at another of the {len(names)} points of an audit; then the "
+        "same call went on without the fault.",
         "",
         f"- Errors that do not name the file and the reason: {unclear}.",
         f"- Visible files that could not be read after the fault: {broken}.",
