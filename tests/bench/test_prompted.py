@@ -10,7 +10,7 @@ from equipoise.errors import BadInputError, CalibrationError
 from equipoise.report import render_report
 from equipoise.sampling import SamplerSpec
 
-SAMPLER = SamplerSpec(steps=1, sigma_min=0.1, sigma_max=10.0, guidance=2.0)
+SAMPLER = SamplerSpec(steps=2, sigma_min=0.1, sigma_max=10.0, guidance=2.0)
 MEMORIZED = tuple(f"A Cat Number {k}" for k in range(4))
 OTHERS = tuple(f"a dog {k}" for k in range(250))
 

@@ -28,7 +28,7 @@ def test_a_family_is_measured_in_its_own_way_and_words_win():
 def test_a_small_response_is_measured_and_has_a_page(tmp_path):
     spec = ResponseSpec(
         concepts=("sandal", "bag"), references=12, strengths=(0.5, 1.0), num_seeds=4, num_random=2,
-        seeds_per_random=2, num_screened=60, sampler_steps=3, num_pairs=4, pair_strengths=(0.5,),
+        seeds_per_random=2, num_screened=60, sampler_steps=5, num_pairs=4, pair_strengths=(0.5,),
         num_edited=3, edit_strengths=(1.0,),
     )  # fmt: skip
     model = load_zoo("dit-fashion")

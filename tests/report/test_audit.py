@@ -247,7 +247,8 @@ def test_an_unknown_spec_and_provenance_can_be_rendered(small, tmp_path):
 
 
 def test_pictures_that_are_none_are_left_out(tmp_path):
-    columns = {"thumbnail": [b"<svg onload='go()'></svg>"] * 40, "nearest_thumbnail": ["x"] * 40}
+    hostile = [b"<svg onload='go()'></svg>"] * 40
+    columns = {"thumbnail": hostile, "nearest_thumbnail": ["x"] * 40, "heat": hostile}
     run = fake.make_run(tmp_path / "run", num_items=40, columns=columns)
     assert "<img" not in render_report(run.path).read_text()
 

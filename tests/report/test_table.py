@@ -35,7 +35,7 @@ def test_copied_images_count_their_flags(small):
     assert copied[0].count >= copied[-1].count
     for entry in copied:
         assert 0 <= entry.flagged <= entry.count
-        assert items[entry.row].nearest == entry.index
+        assert items[entry.row].nearest == str(entry.index)
     assert list_copied({"most_copied": [{"index": None}, 3]}, items) == []
 
 

@@ -1,10 +1,12 @@
 """What `equipoise audit --adapter` prints."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.output import emit
 from equipoise.errors import BadInputError
-from equipoise.runs import Run
+
+if TYPE_CHECKING:
+    from equipoise.runs import Run
 
 
 def refuse_words(**words: object) -> None:
@@ -22,7 +24,7 @@ def refuse_words(**words: object) -> None:
         )
 
 
-def print_adapter(run: Run, *, as_json: bool) -> int:
+def print_adapter(run: "Run", *, as_json: bool) -> int:
     """Write the page of an adapter's audit and print what was found."""
     from equipoise.report import render_report
 
