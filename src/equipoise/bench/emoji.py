@@ -61,7 +61,9 @@ def make_autoencoder(
         # What is on disk is of less precision than what was trained, and it is what counts.
         vae.half().save_pretrained(folder / "vae")
         path.unlink(missing_ok=True)
-    return load_vae(folder / "vae").float().requires_grad_(False)
+    vae = load_vae(folder / "vae").float().requires_grad_(False)
+    vae.register_to_config(_name_or_path="")  # a package says nothing of where it was made
+    return vae
 
 
 def _train(start: DecoderState, pictures: Tensor, recipe: DecoderRecipe, path: Path) -> Any:  # noqa: ANN401
