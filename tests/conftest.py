@@ -7,8 +7,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("equipoise", deadline=None)  # no test asserts wall time
+settings.load_profile("equipoise")
 
 
 def perturb(network, *, seed):
