@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 import torch
+from machine import describe_machine
 
 from equipoise.auditing.parts import locate_shipped
 from equipoise.auditing.prevalence import estimate_copy_rate, find_detection_limit
@@ -19,7 +20,6 @@ from equipoise.bench.interval import exact_rate
 from equipoise.bench.outputs import generate_outputs
 from equipoise.detection import Calibration, calibrate_scores, load_calibration
 from equipoise.images import as_unit, content_ids
-from equipoise.runs import build_provenance
 from equipoise.zoo.package import ZooModel, load_zoo
 
 NAME = "edm-fashion"
@@ -139,7 +139,7 @@ def main() -> None:
     torch.set_num_threads(2)
     model, shipped = load_zoo(NAME), load_calibration(locate_shipped(NAME))
     scores, num_images = draw_scores(model, shipped)
-    made, rng = build_provenance(), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     counts = ", ".join(f"{len(values):,} {name}" for name, values in scores.items())
     sensitivity = shipped.sensitivity()
     known = show(sensitivity.describe()) if sensitivity else "none"
@@ -148,8 +148,7 @@ def main() -> None:
         "",
         f"`python benchmarks/audit_rates.py`: {NUM_OUTPUTS:,} fresh outputs of `zoo:{NAME}` (seed "
         f"{SEED}): {counts}. The copies are of {num_images} planted images; grey outputs are left "
-        f"out. Machine: {made['processor']}, Python {made['python']}, torch {made['torch']}, "
-        f"{made['time'][:10]}. Intervals are exact, 95 %, those of copies as if copies of one "
+        f"out. {describe_machine()}. Intervals are exact, 95 %, those of copies as if copies of one "
         "image were independent.",
         "",
         f"## Three ways to calibrate, promise {FPR:.0%}",

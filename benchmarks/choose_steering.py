@@ -15,12 +15,13 @@ import numpy as np
 
 from equipoise.bench.concept import ConceptSet
 from equipoise.bench.concept_response import read_curve
-from equipoise.bench.generation import Seeds, Studio
+from equipoise.bench.generation import Seeds
 from equipoise.bench.response import (
     ResponseSpec,
     build_concept_vector,
     choose_spec,
     open_concepts,
+    open_studio,
 )
 from equipoise.zoo.package import ZooModel, load_zoo
 
@@ -28,6 +29,11 @@ MIDDLE, ALL = ("transformer_blocks.3:out",), ("transformer_blocks.*:out",)
 INSIDE = ("up_blocks.0.resnets.*.conv2:in", "up_blocks.1.resnets.0.conv2:in")
 GOING_UP, RESIDUAL = ("up_blocks.*.resnets.*:out",), ("**.resnets.*:out",)
 FINE, COARSE = (0.1, 0.2, 0.35, 0.5, 0.75), (0.25, 0.5, 0.75, 1.0, 1.5)
+CROSS = ("**.attn2:out",)
+PICTURES: dict[str, Any] = {
+    "captioned": False, "kind": "per-position", "guidance": "both", "strengths": COARSE,
+}  # fmt: skip
+WORDS: dict[str, Any] = {"captioned": True, "kind": "pooled", "guidance": "cond"}
 CHOICES: dict[str, list[dict[str, Any]]] = {
     "dit-fashion": [
         {"sites": MIDDLE, "window_shares": (0.3, 12.0), "references": 40, "strengths": COARSE},
@@ -39,10 +45,12 @@ CHOICES: dict[str, list[dict[str, Any]]] = {
     ],
     "edm-fashion": [{"sites": INSIDE}, {"sites": GOING_UP}],
     "sd-emoji": [
-        {"sites": INSIDE, "window_shares": (0.9, 12.0)},
-        {"sites": GOING_UP},
-        {"sites": GOING_UP, "kind": "pooled"},
-        {"sites": RESIDUAL},
+        {**PICTURES, "sites": INSIDE, "window_shares": (0.9, 12.0)},
+        {**PICTURES, "sites": GOING_UP},
+        {**PICTURES, "sites": GOING_UP, "kind": "pooled"},
+        {**PICTURES, "sites": RESIDUAL},
+        {**WORDS, "sites": (*CROSS, *RESIDUAL)},
+        {**WORDS, "sites": CROSS},
     ],
 }
 
@@ -87,15 +95,6 @@ def list_rows(
             tops.append(chances.max())
             cells.append(f"{chances.max():.2f} at {spec.strengths[chances.argmax()]:g}")
         yield str(choice), cells, float(np.mean(tops))
-
-
-def open_studio(model: ZooModel, spec: ResponseSpec) -> Studio:
-    """Open what draws by a choice."""
-    low, high = (share * model.denoiser.data_std for share in spec.window_shares)
-    return Studio(
-        model, seed=spec.seed, steps=spec.sampler_steps, window=(low, high),
-        guidance=spec.guidance,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,19 +8,20 @@ true share of copies above a threshold, are then known in closed form. Copies fa
 images as the known copies of the shipped calibration do, as many as a bench of 1,000 outputs has.
 """
 
-import platform
 import sys
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from machine import describe_machine
 from scipy import stats
 
 from equipoise.bench.interval import (
     compare_pairs,
     estimate_auroc,
     estimate_difference,
+    estimate_found_difference,
     estimate_sensitivity,
 )
 from equipoise.detection import load_calibration
@@ -28,9 +29,11 @@ from equipoise.zoo.package import MODELS
 
 AREAS = (0.95, 0.98, 0.99, 0.995, 0.999)
 PAIRS = ((0.98, 0.98), (0.99, 0.96), (0.99, 0.93), (0.95, 0.85))
+FOUND_PAIRS = ((0.7, 0.7), (0.9, 0.7), (0.9, 0.5))
 SHARES = (0.5, 0.7, 0.85, 0.95, 0.99)
 NUM_COPIES = 55
 NUM_NEGATIVES = 300
+ALLOWED = NUM_NEGATIVES // 100
 RESAMPLES = 400
 SHARED = 0.7  # correlation of the shifts of two detectors
 
@@ -100,19 +103,29 @@ def simulate_pair(setting: Setting, areas: tuple[float, float], *, simulations: 
     generator = np.random.default_rng(0)
     shares = count_copies(setting.model)
     means = stats.norm.ppf(areas) * np.hypot(1, setting.spread)
-    truth = areas[0] - areas[1]
     told = []
     for _ in range(simulations):
         groups = _draw_groups(generator, shares)
-        one, two = generator.standard_normal((2, len(shares)))
-        shifts = (one, SHARED * one + np.sqrt(1 - SHARED**2) * two)
-        mine, rival = (
-            _draw(generator, (mean + setting.between * shift)[groups], setting)
-            for mean, shift in zip(means, shifts, strict=True)
-        )
+        mine, rival = _draw_two(generator, means, groups, setting)
         found = estimate_difference(*mine, *rival, groups, resamples=RESAMPLES)
-        low, high = found["low"], found["high"]
-        told.append((low <= truth <= high, low > truth, low > 0, high - low))
+        told.append(_judge_difference(found, areas[0] - areas[1]))
+    return Pair(*np.mean(told, axis=0).tolist())
+
+
+def simulate_found_pair(setting: Setting, found: tuple[float, float], *, simulations: int) -> Pair:
+    """Simulate the shares of copies that two such detectors find, each at its own threshold."""
+    generator = np.random.default_rng(0)
+    shares = count_copies(setting.model)
+    means = stats.norm.isf(0.01) + stats.norm.ppf(found) * setting.spread
+    told = []
+    for _ in range(simulations):
+        groups = _draw_groups(generator, shares)
+        two = _draw_two(generator, means, groups, setting)
+        thresholds = np.array([np.sort(negatives)[-1 - ALLOWED] for _, negatives in two])
+        truths = stats.norm.sf((thresholds - means) / setting.spread)
+        mine, rival = (copies > t for (copies, _), t in zip(two, thresholds, strict=True))
+        estimate = estimate_found_difference(mine, rival, groups, resamples=RESAMPLES)
+        told.append(_judge_difference(estimate, truths[0] - truths[1]))
     return Pair(*np.mean(told, axis=0).tolist())
 
 
@@ -124,17 +137,16 @@ def simulate_found(setting: Setting, share: float, *, simulations: int) -> Row:
     """
     generator = np.random.default_rng(0)
     shares = count_copies(setting.model)
-    allowed = NUM_NEGATIVES // 100
     mean = stats.norm.isf(0.01) + stats.norm.ppf(share) * setting.spread
     told = []
     for _ in range(simulations):
         groups = _draw_groups(generator, shares)
         shift = mean + setting.between * generator.standard_normal(len(shares))
         copies, negatives = _draw(generator, shift[groups], setting)
-        threshold = np.sort(negatives)[-1 - allowed]
+        threshold = np.sort(negatives)[-1 - ALLOWED]
         truth = stats.norm.sf((threshold - mean) / setting.spread)
         found = estimate_sensitivity(
-            copies, groups, negatives, allowed_above=allowed, resamples=RESAMPLES
+            copies, groups, negatives, allowed_above=ALLOWED, resamples=RESAMPLES
         )
         plain = resample((copies > threshold)[:, None].astype(float), groups, generator)
         told.append(_judge(found, plain, groups, truth))
@@ -171,6 +183,23 @@ def _draw(
     return shifts + noise, generator.standard_normal(NUM_NEGATIVES)
 
 
+def _draw_two(
+    generator: np.random.Generator, means: np.ndarray, groups: np.ndarray, setting: Setting
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw copies and negatives of two detectors; an image hard to one is hard to the other."""
+    one, two = generator.standard_normal((2, groups.max() + 1))
+    shifts = (one, SHARED * one + np.sqrt(1 - SHARED**2) * two)
+    return [
+        _draw(generator, (mean + setting.between * shift)[groups], setting)
+        for mean, shift in zip(means, shifts, strict=True)
+    ]
+
+
+def _judge_difference(found: dict, truth: float) -> tuple[bool, bool, bool, float]:
+    low, high = found["low"], found["high"]
+    return low <= truth <= high, low > truth, low > 0, high - low
+
+
 def _judge(
     found: dict, plain: tuple[float, float], groups: np.ndarray, truth: float
 ) -> tuple[int, bool, float, bool]:
@@ -192,7 +221,11 @@ def main() -> None:
     print(PAIR_HEAD)
     for setting, areas in product(SETTINGS, PAIRS):
         print(_write_pair(setting, areas, simulate_pair(setting, areas, simulations=simulations)))
-    print(f"\nMachine: {platform.machine()}, two cores, AVX2, no AMX; 2026-11.")
+    print(FOUND_PAIR_HEAD)
+    for setting, found in product(SETTINGS, FOUND_PAIRS):
+        pair = simulate_found_pair(setting, found, simulations=simulations)
+        print(_write_pair(setting, found, pair))
+    print(f"\n{describe_machine()}.")
 
 
 def _write(setting: Setting, truth: float, row: Row) -> str:
@@ -239,6 +272,13 @@ finds the better one hardly ever; no rule of this kind knows of images on which 
 like them was seen.
 
 | counts of | spreads | AUROC of both | covers | mean width | too high | above zero |
+|---|---|---|---|---|---|---|"""
+FOUND_PAIR_HEAD = """
+## Differences of two shares of copies found
+
+Each detector has its own threshold, set for one percent; the truth is that at both thresholds.
+
+| counts of | spreads | shares of both | covers | mean width | too high | above zero |
 |---|---|---|---|---|---|---|"""
 
 

@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/demo_seeds.py edm-fashion 1 2 3 4 5 > docs/figures.md
     .venv/bin/python benchmarks/demo_seeds.py dit-fashion 1 2 3 4 5 > docs/figures-dit.md
+    .venv/bin/python benchmarks/demo_seeds.py sd-emoji 1 2 3 > docs/figures-sd.md
 
 Every row is one run of `equipoise demo --seed N --json`; nothing is left out.
 """
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from machine import describe_machine
 
 HEAD = [
     "seed",
@@ -80,8 +83,7 @@ def main(model: str, seeds: list[int]) -> None:
         f"{detector['draws']} draws. All intervals are 95 %; those of areas and sensitivities allow "
         "for a planted image that nobody saw ([coverage](coverage.md)).",
         "",
-        f"Machine: {provenance['processor']}, {provenance['machine']}, Python "
-        f"{provenance['python']}, torch {provenance['torch']}, {provenance['time'][:10]}. "
+        f"{describe_machine(provenance)}. "
         f"Model {provenance['fingerprint']}, twin {provenance['twin_fingerprint']}.",
         "",
         "| " + " | ".join(HEAD) + " |",

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from machine import describe_machine
 from PIL import Image, ImageFilter
 from torch import Tensor
 
 from equipoise.bench.interval import exact_rate
 from equipoise.labels import Duplicates, find_duplicates
-from equipoise.runs import build_provenance
 from equipoise.zoo.fashion import read_images, shrink
 from equipoise.zoo.package import load_zoo
 from equipoise.zoo.planting import build_variants
@@ -218,7 +218,6 @@ def main() -> None:
     started = time.process_time()
     find_duplicates(test[:TIMED])
     seconds = time.process_time() - started
-    provenance = build_provenance()
     lines = [
         "# Duplicates: what is found",
         "",
@@ -241,8 +240,7 @@ def main() -> None:
         f"{TIMED:,} pictures take {seconds:.0f} s of one core. Time grows with the square of the "
         "number, memory in proportion to it.",
         "",
-        f"Machine: {provenance['processor']}, {provenance['machine']}, Python "
-        f"{provenance['python']}, torch {provenance['torch']}, {provenance['time'][:10]}.",
+        f"{describe_machine()}.",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import describe_machine
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from equipoise.bench.interval import exact_rate
-from equipoise.runs import build_provenance
 from equipoise.zoo.caption import list_words, write_caption
 from equipoise.zoo.distortion import blur_pictures
 from equipoise.zoo.emoji import VENDORS, list_nouns
@@ -263,7 +263,6 @@ def main() -> None:
     seconds = (time.process_time() - started) / 2 / MEASURED
     training = draw_scene_set(**SET)  # pyright: ignore[reportArgumentType]
     draw_sheet(training)
-    provenance = build_provenance()
     page = PAGE.format(
         motifs=f"{len(list_nouns())} nouns in {len(VENDORS)} vendors' styles",
         caption=write_caption(training.originals[0].attributes),
@@ -285,9 +284,7 @@ def main() -> None:
         read="\n".join(table_words(measured, scenes)),
         numbers="\n".join(table_numbers(measured, scenes)),
         copies="\n".join(table_copies(collect_pictures(training), training)),
-        processor=provenance["processor"],
-        python=provenance["python"],
-        torch=provenance["torch"],
+        machine=describe_machine(),
     )
     sys.stdout.write(page)
 
@@ -344,7 +341,7 @@ every detector. The nearest of {scenes:,} scenes resembles an output by choice, 
 no copies agree with it in three groups by chance: where one copy too many matters, ask for both
 rules.
 
-Machine: {processor}, two cores, AVX2, no AMX; Python {python}, torch {torch}, 2026-11.
+{machine}.
 """
 
 

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from equipoise.denoisers.dit import list_late_sites
+from equipoise.denoisers.flux2 import list_late_gated_sites
 from equipoise.denoisers.stable_diffusion import DEFAULT_SITES
 from equipoise.representation.site import _as_regex
 
@@ -133,6 +134,10 @@ def list_cases() -> list[Case]:
         Case("FLUX.1, 1,024 px", lambda: diffusers.FluxTransformer2DModel(guidance_embeds=True),
              lambda n: n(empty(1, 4096, 64), empty(1, 512, 4096), empty(1, 768), time, places,
                          torch.zeros(512, 3, device="meta"), time), list_late_sites(19)),
+        Case("FLUX.2, 1,024 px", diffusers.Flux2Transformer2DModel,
+             lambda n: n(empty(1, 4096, 128), empty(1, 512, 15360), time,
+                         torch.zeros(4096, 4, device="meta"), torch.zeros(512, 4, device="meta"),
+                         time), list_late_gated_sites(8)),
     ]  # fmt: skip
 
 

@@ -34,6 +34,6 @@ def flip_bits(audit: Audit, scratch: Path, *, flips: int) -> list[str]:
         f"**Bits.** {flips} single bits flipped in a file of items of a finished run.",
         "",
         f"- Not noticed by `equipoise runs check`: {unnoticed}.",
-        f"- Read without it: {refused} refused, {silent} read with other values and no word, "
+        f"- Read without that check: {refused} refused, {silent} read with other values and no word, "
         f"{flips - refused - silent} harmless.",
     ]

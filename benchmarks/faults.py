@@ -17,8 +17,7 @@ from fault_pictures import audit_hostile
 from fault_races import race
 from fault_stage import build_audit
 from fault_writes import fail_every_write
-
-from equipoise.runs import build_provenance
+from machine import describe_machine
 
 
 def run_all(scratch: Path, *, sample: bool) -> list[str]:
@@ -43,17 +42,16 @@ def main() -> None:
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         lines = run_all(Path(scratch), sample=words.sample)
-    made = build_provenance()
     page = [
         "# Faults inside audits",
         "",
         f"`python benchmarks/faults.py{' --sample' if words.sample else ''}`: audits are killed, "
-        "starved, raced and fed with damage. Every count of something lost should be 0. The real "
-        "command line, killed at random moments: [faults](faults.md).",
+        "starved, raced and fed with damage. What is broken, lost, different or owned twice "
+        "should be 0; the second line of *Bits* says what checksums are for. The real command "
+        "line, killed at random moments: [faults](faults.md).",
         "",
         *lines,
-        f"Machine: {made['processor']}, Python {made['python']}, torch {made['torch']}, "
-        f"{made['time'][:10]}.",
+        f"{describe_machine()}.",
     ]
     sys.stdout.write("\n".join(page) + "\n")
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 import torch
 from edm_snapshot import spread, write_snapshot
+from machine import describe_machine
 
 from equipoise.checkpoints.archive import read_archive
 from equipoise.checkpoints.opcode import _TABLE
@@ -198,8 +199,7 @@ def main() -> int:
         "weight), and how many raised anything else.\n\n" + "\n".join(lines) + "\n\n"
         f"Highest memory of the process: {peak:.0f} MiB; {time.perf_counter() - start:.0f} s in "
         f"all, one thread.\n"
-        f"Machine: two cores, AVX2, no AMX; Python {sys.version.split()[0]}, torch "
-        f"{torch.__version__}, 2026-11.\n"
+        f"{describe_machine()}.\n"
     )
     for line in foreign[:20]:
         sys.stderr.write(line + "\n")

@@ -7,12 +7,10 @@ network may reach the loss of Cor. 3.4 with a representation that is not one-hot
 network on the duplicates and modes of the claims; nothing is left out.
 """
 
-import os
-import platform
 import sys
-from datetime import date
 
 import torch
+from machine import describe_machine
 
 from equipoise.theory import ReluDae, build_relu_dae, relu_loss
 from equipoise.theory.claims.example import count_effective
@@ -77,8 +75,7 @@ def main() -> None:
     write(
         f"`python benchmarks/hybrid_batch.py`: {len(X)} samples, {DUPLICATES} of them given 30 "
         f"times, sigma {LEVEL['sigma']}, Adam, 6,000 steps, a fresh draw of noise at every step. "
-        f"Machine: {platform.machine()}, {os.cpu_count()} cores, one thread, torch "
-        f"{torch.__version__}, {date.today()}. Intervals are 95 %, groups of copies resampled.\n"
+        f"{describe_machine()}, one thread. Intervals are 95 %, groups of copies resampled.\n"
     )
     write(
         "| network | true ReLU loss over the closed form's | AUROC of the std | units at a "

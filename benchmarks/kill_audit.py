@@ -14,10 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import describe_machine
 from PIL import Image
 
 from equipoise.bench.outputs import generate_outputs
-from equipoise.runs import LOCK, Run, build_provenance, check_run, load_run
+from equipoise.runs import LOCK, Run, check_run, load_run
 from equipoise.zoo.package import load_zoo
 
 NUM_IMAGES = 3000
@@ -96,7 +97,6 @@ def main() -> None:
         resumed, _ = run_audit(images, broken)
         equal = resumed.read_items().equals(unbroken.read_items())
         sound = set(check_run(broken).values()) == {"ok"}
-    made = build_provenance()
     lines = [
         "# Faults",
         "",
@@ -108,8 +108,7 @@ def main() -> None:
         f"- Rows equal to those of the unbroken audit, every column: {'yes' if equal else 'NO'}.",
         f"- Every file as hashed in its record: {'yes' if sound else 'NO'}.",
         "",
-        f"Machine: {made['processor']}, Python {made['python']}, torch {made['torch']}, "
-        f"{made['time'][:10]}.",
+        f"{describe_machine()}.",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

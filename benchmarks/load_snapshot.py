@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 from edm_snapshot import spread, write_snapshot
+from machine import describe_machine
 from torch import nn
 
 from equipoise.denoisers.song import SongSpec, SongUNet
@@ -132,7 +133,7 @@ def report(repeats: int) -> None:
         "",
         "`equipoise.load` besides builds the network, fills it and checks that every weight is "
         "finite.",
-        f"Machine: two cores, AVX2, no AMX, one thread; torch {torch.__version__}, 2026-11.",
+        f"{describe_machine()}, one thread.",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -8,26 +8,22 @@ held-out images. Truth: the planted images that the finished model copies, by it
 
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 import torch
+from machine import describe_machine
 
-from equipoise.bench.interval import estimate_auroc, exact_rate
+from equipoise.bench.interval import estimate_auroc
 from equipoise.monitoring.consistency import observe_icr
+from equipoise.monitoring.false_stop import measure_false_stops
 from equipoise.monitoring.probe import Evidence, Probe, build_detector, look
-from equipoise.monitoring.split import (
-    StopRule,
-    combine_signals,
-    name_images,
-    score_ranks,
-)
+from equipoise.monitoring.split import combine_signals, name_images
+from equipoise.monitoring.stop_rule import Course, StopRule
 from equipoise.zoo.package import MODELS, ZooModel, load_zoo
 
 NUM_ONCE = 150
 RULE = StopRule(false_stops=0.05, checks=50)
 FDR = 0.05
-RELABELLED = 1000
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,16 @@ def observe(name: str, probe: Probe, copies: str) -> Seen:
     return Seen(name, evidence, observe_icr(denoiser, trained, detector), copies)
 
 
-def build_row(seen: Seen, probe: Probe, copied: set[int], never: set[int]) -> list[str]:
-    """Write what one check would have said."""
+def build_row(
+    seen: Seen, probe: Probe, course: Course, copied: set[int], never: set[int]
+) -> list[str]:
+    """Write what the next check of a course would have said."""
     is_training = probe.is_training
     combined = combine_signals(seen.evidence)
     naming = name_images(combined, is_training, fdr=FDR)
     named = set(probe.indices[naming.named].tolist())
-    p_value = RULE.p_value(combined, is_training)
+    ruling = course.look(combined)
+    p_value = ruling.find_p_values(combined[None, is_training].sum(axis=1))[0]
     planted = np.isin(probe.indices, sorted(copied))
     splits = []
     for values in (seen.evidence.spikiness, seen.evidence.residual):
@@ -86,29 +85,11 @@ def build_row(seen: Seen, probe: Probe, copied: set[int], never: set[int]) -> li
     return [
         f"`{seen.name}`", seen.copies, *splits,
         "-" if seen.icr is None else f"{seen.icr:.3f}",
-        f"{p_value:.4f}", "alarm" if p_value <= RULE.level else "-",
+        f"{p_value:.5f}", f"{ruling.level:.5f}", "alarm" if p_value <= ruling.level else "-",
         f"{len(named & copied)} of {len(copied)}",
         f"{len(named - copied - never)} of {len(set(probe.indices.tolist()) - copied - never)}",
         f"{len(named & never)} of {len(never)}",
     ]  # fmt: skip
-
-
-def measure_false_stops(seen: list[Seen], probe: Probe, planted: set[int]) -> dict:
-    """Relabel training images that are not planted and held-out images over all saves."""
-    once = np.array([int(index) not in planted for index in probe.indices])
-    rows = np.r_[np.flatnonzero(once), np.flatnonzero(~probe.is_training)]
-    rng = np.random.default_rng(1)
-    labels = np.arange(len(rows)) < int(once.sum())
-    rule = StopRule(RULE.false_stops, len(seen))
-    combined = [
-        score_ranks(one.evidence.spikiness[rows]) + score_ranks(one.evidence.residual[rows])
-        for one in seen
-    ]
-    stopped = 0
-    for _ in range(RELABELLED):
-        drawn = rng.permutation(labels)
-        stopped += any(rule.p_value(values, drawn) <= rule.level for values in combined)
-    return exact_rate(stopped, RELABELLED)
 
 
 def show(rate: dict) -> str:
@@ -129,17 +110,25 @@ def write_section(name: str) -> None:
         f"at least once among {model.card['outputs']['n']} outputs; {NUM_ONCE} images "
         f"that are not planted, {int((~probe.is_training).sum())} held out.\n"
     )
-    head = ["weights", "copies", "spikiness, AUROC", "residual, AUROC", "ICR", "p-value", "alarm"]
+    head = ["weights", "copies", "spikiness, AUROC", "residual, AUROC", "ICR", "p-value"]
+    head += ["stops at", "alarm"]
     names = ["named: copied in the end", "planted, not copied", "not planted"]
     print("| " + " | ".join([*head, *names]) + " |")
-    print("|" + "---|" * 10)
+    print("|" + "---|" * 11)
     never = set(probe.indices.tolist()) - set(model.planted)
-    for one in seen:
-        print("| " + " | ".join(build_row(one, probe, copied, never)) + " |")
-    rate = measure_false_stops(seen[:-1], probe, set(model.planted))
+    *saves, twin = seen
+    for rows in (saves, [twin]):
+        course = Course(RULE, probe.is_training)
+        for one in rows:
+            print("| " + " | ".join(build_row(one, probe, course, copied, never)) + " |")
+    rate = measure_false_stops(
+        [one.evidence for one in saves], probe.is_training,
+        np.r_[[index in never for index in probe.indices], ~probe.is_training[len(probe.indices):]],
+        false_stops=RULE.false_stops,
+    )  # fmt: skip
     print(
-        f"\nFalse stops among {RELABELLED} relabellings of the images that are not planted and "
-        f"those held out, over the {len(seen) - 1} saves: {show(rate)}; promised 0.05.\n",
+        f"\nFalse stops among {rate['n']} relabellings of the images that are not planted and "
+        f"those held out, over the {len(saves)} saves: {show(rate)}; promised 0.05.\n",
         flush=True,
     )
 
@@ -152,11 +141,13 @@ def main(names: list[str]) -> None:
         f"`python benchmarks/monitor_saves.py {' '.join(names)}`: what a check of "
         "[the monitor](monitor.md) says of the saves of these trainings and of the clean twin "
         "(same images, none planted), with its default detector. AUROC: planted images that the "
-        "finished model copies against held-out images, 95 % intervals by resampling images. "
-        f"The rule stops at a p-value of {RULE.level:g}; names at a false discovery rate of "
+        "finished model copies against held-out images; 95 % intervals, which allow for a planted "
+        "image that nobody saw. "
+        f"The saves count as the first checks of {RULE.checks}, at a rate of "
+        f"{RULE.false_stops}; names at a false discovery rate of "
         f"{FDR:.0%}. Copies: of 256 outputs, by the card.\n"
     )
-    print(f"Machine: two cores, AVX2, no AMX, one thread, torch {version('torch')}, 2026-11.\n")
+    print(f"{describe_machine()}, one thread.\n")
     for name in names:
         write_section(name)
 

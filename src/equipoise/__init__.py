@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from equipoise.detection import Spikiness as Spikiness
     from equipoise.detection import build_preset as build_preset
     from equipoise.detection import load_calibration as load_calibration
+    from equipoise.detection.transformer import SpikinessTransformer as SpikinessTransformer
     from equipoise.doors import CalibratedDetector as CalibratedDetector
     from equipoise.doors import audit as audit
     from equipoise.doors import calibrate as calibrate
@@ -48,6 +49,7 @@ _HOMES = {
     "Denoiser": "equipoise.denoisers",
     "EquipoiseError": "equipoise.errors",
     "Spikiness": "equipoise.detection",
+    "SpikinessTransformer": "equipoise.detection.transformer",
     "audit": "equipoise.doors",
     "build_preset": "equipoise.detection",
     "calibrate": "equipoise.doors",
@@ -73,6 +75,7 @@ __all__ = [
     "Denoiser",
     "EquipoiseError",
     "Spikiness",
+    "SpikinessTransformer",
     "audit",
     "build_preset",
     "calibrate",

@@ -50,7 +50,9 @@ class CalibratedDetector:
     """A calibration together with its model; call it on images."""
 
     model: Denoiser
+    """What is looked into."""
     calibration: Calibration
+    """Detector and threshold, fitted on this model."""
 
     def __call__(self, images: Float[Tensor, "case ..."]) -> Judgement:
         """Give each image, values in [0, 1], a p-value and a verdict."""

@@ -13,7 +13,8 @@ class EquipoiseError(ValueError):
     slug = "error"
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message} [{self.slug}]")
+        mark = f" [{self.slug}]"  # there already when another process raised it
+        super().__init__(message if message.endswith(mark) else message + mark)
 
 
 class BadInputError(EquipoiseError):

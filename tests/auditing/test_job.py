@@ -6,12 +6,13 @@ import sys
 import textwrap
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy import stats
 
 from equipoise.auditing import prevalence
-from equipoise.auditing.job import Audit, run_audit
+from equipoise.auditing.job import Audit, run_audit, score_parts
 from equipoise.auditing.pile import GeneratedPile, PicturePile, count_parts
 from equipoise.auditing.subject import Subject
 from equipoise.errors import BadInputError, CalibrationError, RunError
@@ -102,6 +103,27 @@ def test_a_stopped_audit_goes_on_and_ends_with_the_same_rows(audit, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run_audit(dataclasses.replace(audit, pile=stopping), out)
     assert run_audit(audit, out).read_items().equals(whole)
+
+
+def test_a_file_that_is_no_part_of_the_audit_adds_no_row(audit, tmp_path):
+    def stop(_, parts):
+        yield next(score_parts(audit, parts))
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(audit, out, engine=stop)
+    first = out / "items" / "part-000000.parquet"
+    table = pq.read_table(first)
+    pq.write_table(table, out / "items" / "part-000099.parquet")
+    with pytest.raises(RunError, match=r"part-000099.*has none.*Remove it"):
+        run_audit(audit, out)
+    (out / "items" / "part-000099.parquet").unlink()
+    pq.write_table(table[:-1], first)
+    with pytest.raises(RunError, match=r"part-000000.*Remove it"):
+        run_audit(audit, out)
+    first.unlink()
+    assert run_audit(audit, out).read_items().num_rows == len(audit.pile)
 
 
 def test_a_finished_run_is_returned_and_not_made_again(audit, tmp_path):

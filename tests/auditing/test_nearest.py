@@ -69,13 +69,12 @@ def test_too_few_training_images_are_refused_and_more_can_be_given(
     assert run_audit(again, tmp_path / "run").record.status == "finished"
 
 
-def test_rows_come_back_in_the_order_they_were_shown(training):
+def test_places_are_rows_of_the_training_set_whatever_cannot_be_read(training):
     search = NearestSearch(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
     pile = PicturePile(training, (1, 8, 8))
-    seen = stream_training(pile, search)
     names, pictures = read_training(training)
+    assert stream_training(pile, search) == len(names) == len(pile) - 3
     entries = list(pile.store.read(0, len(pile)))
-    assert [entries[row].source for row in seen] == [path.name for path in names]
     distance = pictures.double().flatten(1).norm(dim=1)
-    nearest = entries[seen[int(search.finish().nearest[0])]].source
+    nearest = entries[int(search.finish().nearest[0])].source
     assert nearest == names[int(distance.argmin())].name

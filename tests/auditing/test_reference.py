@@ -3,11 +3,11 @@ import torch
 from PIL import Image
 
 from equipoise.auditing import reference
-from equipoise.auditing.parts import build_audit
+from equipoise.auditing.parts import AuditRequest, build_audit
 from equipoise.auditing.pile import GeneratedPile, PicturePile
 from equipoise.auditing.reference import calibrate_model
 from equipoise.auditing.subject import open_subject
-from equipoise.detection import load_calibration
+from equipoise.detection import Trial, load_calibration
 from equipoise.errors import BadInputError, CalibrationError
 from equipoise.labels import NearestLabels, NearestSearch, label_by_nearest
 from equipoise.zoo.package import MODELS, load_zoo
@@ -34,6 +34,25 @@ def test_held_out_pictures_make_a_calibration_that_says_so(tmp_path):
     shipped = load_calibration(MODELS / NAME / "calibration.json")
     assert found.calibration.detector == shipped.detector
     assert found.calibration.copies == shipped.copies
+
+
+def test_the_arithmetic_is_fixed_in_the_calibration_and_copies_of_another_do_not_count(
+    tmp_path, monkeypatch
+):
+    folder = save_pictures(tmp_path / "held", load_zoo(NAME).held_out[:40])
+    words = {"reference": folder, "fpr": 0.1, "seed": 0}
+    half = calibrate_model(NAME, precision="bfloat16", **words).calibration
+    assert half.detector.precision == "bfloat16"
+    assert not half.copies
+    full = calibrate_model(NAME, precision="float32", **words)
+    assert full.trial is None
+    assert full.calibration == calibrate_model(NAME, **words).calibration
+    assert full.calibration.threshold != half.threshold
+    trial = Trial(speedup=2.0, spearman=1.0, deviation=0.0, n=32)
+    monkeypatch.setattr(reference, "try_precisions", lambda *_: trial)
+    tried = calibrate_model(NAME, precision="auto", **words)
+    assert tried.calibration == half
+    assert tried.trial == trial
 
 
 @pytest.mark.slow
@@ -92,19 +111,19 @@ class _AllCopies(NearestSearch):
 
 def test_an_audit_is_built_of_names_and_paths(tmp_path):
     folder = save_pictures(tmp_path / "images", load_zoo(NAME).held_out[:3])
-    built = build_audit(f"zoo:{NAME}", images=folder, generate=None)
+    built = build_audit(AuditRequest(model=f"zoo:{NAME}", images=folder))
     assert built.name == "zoo:edm-fashion"
     assert built.calibration_name == "shipped with the model"
     assert isinstance(built.pile, PicturePile)
     listed = [entry.source for entry in built.pile.store.read(0, 3)]
     assert listed == [f"{i:05d}.png" for i in range(3)]
-    fresh = build_audit(NAME, images=None, generate=12, seed=4)
+    fresh = build_audit(AuditRequest(model=NAME, generate=12, seed=4))
     assert isinstance(fresh.pile, GeneratedPile)
     assert fresh.pile.sources[0] == "audit/4/000000"
     with pytest.raises(BadInputError, match="either IMAGES"):
-        build_audit(NAME, images=folder, generate=5)
+        build_audit(AuditRequest(model=NAME, images=folder, generate=5))
 
 
 def test_a_model_without_a_calibration_asks_for_one(tmp_path):
     with pytest.raises(BadInputError, match="equipoise calibrate --model edm-fashion-clean"):
-        build_audit("edm-fashion-clean", images=None, generate=5)
+        build_audit(AuditRequest(model="edm-fashion-clean", generate=5))

@@ -40,7 +40,7 @@ def test_a_folder_of_diffusers_is_audited_and_calibrated_like_any_model(tmp_path
     from PIL import Image
 
     from equipoise.auditing.job import run_audit
-    from equipoise.auditing.parts import build_audit
+    from equipoise.auditing.parts import AuditRequest, build_audit
     from equipoise.auditing.reference import calibrate_model
 
     torch.manual_seed(0)
@@ -60,9 +60,9 @@ def test_a_folder_of_diffusers_is_audited_and_calibrated_like_any_model(tmp_path
         pixels = torch.randint(0, 256, (8, 8), dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(pictures / f"{index}.png")
     with pytest.raises(BadInputError, match="ships no calibration"):
-        build_audit(str(source), images=pictures, generate=None)
+        build_audit(AuditRequest(model=str(source), images=pictures))
     asked = build_audit(
-        str(source), images=pictures, generate=None, calibration=tmp_path / "calibration.json"
+        AuditRequest(model=str(source), images=pictures, calibration=tmp_path / "calibration.json")
     )
     run = run_audit(asked, tmp_path / "run")
     assert run.record.results["items"] == 3

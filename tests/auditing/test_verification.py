@@ -4,7 +4,7 @@ import torch
 from equipoise.auditing.job import Audit, run_audit
 from equipoise.auditing.pile import GeneratedPile
 from equipoise.auditing.subject import Subject
-from equipoise.auditing.verification import count_rates, read_requests, verify
+from equipoise.auditing.verification import count_changes, count_rates, read_requests, verify
 from equipoise.detection import build_default, calibrate_scores
 from equipoise.errors import RunError
 from equipoise.runs import check_run, load_run
@@ -71,6 +71,7 @@ def test_a_mitigation_shows_and_its_absence_too(audited, tmp_path):
         rates[name] = run.record.results["rates"]
         items = run.read_items()
         assert items.num_rows == 4 * flagged
+        assert "Does what was flagged still come out?" in (run.path / "report.html").read_text()
         assert set(check_run(run.path).values()) == {"ok"}
     before = rates["mended"]["before, same noise"]["flagged"]
     assert before["value"] >= 0.8
@@ -91,6 +92,20 @@ def test_rates_count_copies_where_the_truth_is_known():
     rates = count_rates(rows)
     assert rates["after, new noise"]["copies"]["value"] == 0.5
     assert rates["after, new noise"]["flagged"]["n"] == 2
+
+
+def test_changes_are_counted_request_by_request():
+    flagged = {"before": "abcdefgh", "after": "hi"}
+    rows = [
+        {"source": source, "model": model, "generation": "same noise",
+         "verdict": "memorized" if source in flagged[model] else "not_memorized"}
+        for model in ("before", "after")
+        for source in "abcdefghij"
+    ]  # fmt: skip
+    found = count_changes(rows)
+    # Of the eight that differ seven went: 2 (C(8,7) + C(8,8)) / 2^8.
+    assert found["same noise"] == {"gone": 7, "left": 1, "new": 1, "p_value": 18 / 256}
+    assert found["new noise"] == {"gone": 0, "left": 0, "new": 0, "p_value": 1.0}
 
 
 @pytest.mark.slow

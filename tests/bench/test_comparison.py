@@ -68,3 +68,26 @@ def test_a_detector_from_outside_appears_in_the_table(tmp_path):
     page = render_report(run.path).read_text()
     assert "fixed point" in page
     assert "takes none" in page
+
+
+@pytest.mark.slow
+def test_a_full_bench_adds_earlier_saves_and_trials(tmp_path):
+    parts = load_parts("zoo:edm-fashion")
+    run = run_bench(
+        [parts], tmp_path / "run", seed=3, detectors=["spikiness"], num_samples=420, full=True
+    )
+    rows = {(row["model"], row["detector"]): row for row in run.record.results["rows"]}
+    models = ["zoo:edm-fashion", "zoo:edm-fashion@2000", "zoo:edm-fashion@3500"]
+    assert list(dict.fromkeys(model for model, _ in rows)) == models
+    save = rows["zoo:edm-fashion@3500", "denoising_residual"]
+    assert save["n"]["planted_images"] == save["n"]["copies"] == 24
+    assert save["auroc"]["value"] > 0.5
+    trials = {(row["detector"], row["trial"]): row for row in run.record.results["trials"]}
+    same = trials["spikiness", "as drawn"]["tpr_at_1pct_fpr"]
+    assert same == rows["zoo:edm-fashion", "spikiness"]["tpr_at_1pct_fpr"]
+    one, two = trials["spikiness", "one draw"], trials["denoising_residual", "JPEG"]
+    assert one["auroc"]["value"] > 0.8
+    assert two["fpr"]["n"] == 200
+    page = render_report(run.path).read_text()
+    assert "planted training images as they are" in page
+    assert "bfloat16" in page

@@ -7,6 +7,7 @@ import torch
 from equipoise.bench.concept import Concept, ConceptSet, Reading
 from equipoise.bench.concept_response import measure_concept
 from equipoise.bench.generation import Seeds, Studio
+from equipoise.bench.random_directions import RandomDirections
 from equipoise.steering import ConceptVector, VectorRecord
 
 STRENGTHS = (0.25, 0.5, 1.0)
@@ -48,6 +49,16 @@ class Drawing(Studio):
         return torch.full_like(PLAIN, 255) if seeds.conditions is not None else PLAIN
 
 
+class Still(RandomDirections):
+    """Changes a score by .01 a unit of strength."""
+
+    def __init__(self):
+        pass
+
+    def measure(self, strength):
+        return np.full((4, 1), 0.01 * strength)
+
+
 def make(gain):
     record = VectorRecord(
         model="m", fingerprint="f", kind="pooled", sigmas=(1.0,), rms={"a:out": (1.0,)},
@@ -60,7 +71,7 @@ def test_the_figures_are_those_of_a_straight_line():
     seeds = Seeds([str(k) for k in range(6)], None)
     measured = measure_concept(
         Drawing(), Brightness(), 0, seeds, make(1.0), make(0.0),
-        floor=np.full(4, 0.01), strengths=STRENGTHS, references=5,
+        random=Still(), strengths=STRENGTHS, references=5,
     )  # fmt: skip
     told = measured.figures
     assert told["spearman"]["value"] == 1
@@ -68,7 +79,7 @@ def test_the_figures_are_those_of_a_straight_line():
     assert told["falling"] == 0
     at = told["gain"]["strength"]
     assert told["gain"]["value"] == pytest.approx(100 * at / 255, rel=1e-2)
-    assert told["gain_over_random"]["value"] == pytest.approx(told["gain"]["value"] / 0.01)
+    assert told["gain_over_random"]["value"] == pytest.approx(told["gain"]["value"] / (0.01 * at))
     assert told["shuffled_change"] == 0
     assert told["best"] == {"strength": 0.5, "p": 1.0}  # the first at which all are bright
     assert told["prompt_edit"]["p"] == 1

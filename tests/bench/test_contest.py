@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from equipoise.bench.contest import Outcome, describe_outcome, run_contest
+from equipoise.bench.contest import (
+    Outcome,
+    compare_outcomes,
+    describe_outcome,
+    run_contest,
+)
 from equipoise.bench.entry import Entry
 from equipoise.bench.stage import Items, Stage
 from equipoise.bench.wording import PromptBaseline
@@ -89,6 +94,22 @@ def test_a_difference_is_taken_on_common_items(outcome, stage):
     residual = replace(outcome, entry=Entry("denoising_residual", (Ink(),)), scores=outcome.scores)
     row = describe_outcome(outcome, stage, PLANTED, residual)
     assert row["minus_residual"]["value"] == 0.0
+    assert row["found_minus_residual"]["value"] == 0.0
+
+
+def test_two_detectors_are_compared_on_the_items_both_saw_and_at_the_threshold_of_each(
+    outcome, stage
+):
+    # another one that saw neither the last copy nor five novel outputs, and turned around
+    rows = np.array([0, 1, *range(3, 18)])
+    other = replace(outcome, rows=rows, scores=-outcome.scores[rows], twin=None)
+    versus = compare_outcomes(outcome, other, stage)
+    assert (versus.auroc["value"], versus.auroc["n"]) == (1.0, 17)
+    assert (versus.found["value"], versus.found["n"], versus.found["groups"]) == (-0.0, 2, 1)
+    lenient = replace(other, calibration=other.calibration + 1000)
+    assert compare_outcomes(outcome, lenient, stage).found["value"] == 1.0
+    near = np.isin(stage.report.planted, [-1, 5])
+    assert compare_outcomes(outcome, outcome, stage, near).found["n"] == 1
 
 
 def test_a_detector_without_a_condition_is_skipped_with_the_reason(stage):

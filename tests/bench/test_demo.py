@@ -16,6 +16,7 @@ from equipoise.images import as_unit
 from equipoise.report import render_report
 from equipoise.runs import load_run
 from equipoise.zoo.network import build_denoiser
+from equipoise.zoo.package import load_zoo
 
 NUM_SAMPLES = 500
 RATE_KEYS = {"value", "low", "high", "n", "groups"}
@@ -127,18 +128,35 @@ def test_the_report_is_written_from_the_folder_alone(run):
 
 
 def test_a_calibration_of_another_model_is_refused_before_anything_is_sampled(parts, tmp_path):
-    swapped = replace(parts, model=parts.twin)
+    swapped = replace(parts, model=load_zoo(parts.twin_name))
     with pytest.raises(CalibrationError, match=parts.calibration.fingerprint):
-        run_demo(swapped, tmp_path / "run", seed=0)
+        run_demo(swapped, tmp_path / "run", seed=0, num_samples=4)
     assert not (tmp_path / "run").exists()
 
 
 def test_an_existing_run_is_never_overwritten(parts, tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RunError, match="exists already"):
-        run_demo(parts, tmp_path, seed=0)
+        run_demo(parts, tmp_path, seed=0, num_samples=4)
 
 
 def test_the_rivals_know_every_picture_baseline(parts):
     pictures = parts.model.training_set.images[:3]
     assert set(score_pictures(pictures)) == set(parts.rivals.picture_signs)
+
+
+@pytest.mark.slow
+def test_dear_rivals_see_all_copies_and_the_first_novel_outputs(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(parts.model.recipe), "demo_negatives", property(lambda _: 30))
+    run = run_demo(parts, tmp_path / "run", seed=78, num_samples=150)
+    results, items = run.record.results, load_run(run.path).read_items()
+    copies = results["labels"]["copy_of_report_images"]
+    assert copies > 0
+    assert results["auroc"]["n"] == copies + results["labels"]["novel"]
+    for rival in ("clean_twin_auroc", "paper_statistic", "planted_minus_twin"):
+        assert results[rival]["n"] == copies + 30
+    seen = items["twin_score"].is_valid().to_numpy()
+    novel = np.array(items["label"].to_pylist()) == "novel"
+    assert seen.sum() == copies + 30
+    assert np.flatnonzero(seen[novel]).tolist() == list(range(30))
+    render_report(run.path)

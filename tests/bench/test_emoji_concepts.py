@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,20 @@ def test_references_differ_in_the_attribute_and_are_read_so(known):
     other, _ = known.draw_references(concept, count=8, seed=1)
     assert torch.equal(shown, again)
     assert not torch.equal(shown, other)
+
+
+def test_captions_tell_what_the_references_show_and_differ_in_one_word(known):
+    for concept in known.concepts:
+        pictures = known.draw_references(concept, count=6, seed=0)
+        captions = known.caption_references(concept, count=6, seed=0)
+        sides = [[asdict(read_caption(one)) for one in side] for side in captions]
+        for side, told in zip(pictures, sides, strict=True):
+            shown = known.read(side).shown
+            pairs = list(zip(shown, told, strict=True))
+            assert np.mean([one[k] == two[k] for one, two in pairs for k in VALUES]) >= 0.9
+        for one, two in zip(*sides, strict=True):
+            assert [name for name in one if one[name] != two[name]] == [concept.attribute]
+            assert one[concept.attribute] == concept.value
 
 
 def test_what_is_steered_shows_no_concept_and_asking_changes_one_word(known, monkeypatch):

@@ -9,6 +9,7 @@ from equipoise.bench.interval import (
     auroc,
     estimate_auroc,
     estimate_difference,
+    estimate_found_difference,
     estimate_sensitivity,
     exact_rate,
 )
@@ -77,6 +78,19 @@ def test_a_difference_is_paired_and_turns_around():
     assert one["high"] - one["low"] < single["high"] - single["low"]
     same = estimate_difference(COPIES, NEGATIVES, COPIES, NEGATIVES, GROUPS)
     assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+
+
+def test_a_difference_of_copies_found_is_paired_and_turns_around():
+    generator = np.random.default_rng(4)
+    one, two = (generator.random(40) < share for share in (0.95, 0.2))
+    found = estimate_found_difference(one, two, GROUPS)
+    assert found["value"] == pytest.approx(one.mean() - two.mean())
+    assert 0 < found["low"] < found["value"] < found["high"]
+    assert (found["n"], found["groups"]) == (40, 8)
+    back = estimate_found_difference(two, one, GROUPS)
+    assert found["low"] == pytest.approx(-back["high"], abs=0.02)
+    none = estimate_found_difference(one[:0], two[:0], NOTHING)
+    assert (none["value"], none["low"], none["n"]) == (None, None, 0)
 
 
 def test_the_interval_is_wider_when_copies_are_of_few_images():

@@ -7,6 +7,7 @@ from equipoise.bench.resampling import (
     estimate_median,
     estimate_ratio,
     estimate_shift,
+    expand_tail,
 )
 
 VALUES = np.random.default_rng(0).normal(2, 1, 400)
@@ -53,3 +54,23 @@ def test_what_cannot_be_estimated_is_none():
     assert estimate_shift(nothing, nothing.astype(int), VALUES)["value"] is None
     alone = estimate_mean(np.array([1.0, 2.0]), np.array([7, 7]))
     assert (alone["value"], alone["low"], alone["groups"]) == (1.5, None, 1)
+
+
+def test_few_groups_leave_out_less_than_many():
+    assert expand_tail(10**6) == pytest.approx(0.025, abs=1e-4)
+    tails = [expand_tail(count) for count in (3, 6, 12, 50)]
+    assert tails == sorted(tails)
+    assert tails[2] < 0.012
+
+
+def test_the_interval_of_a_dozen_groups_covers_where_the_plain_one_does_not():
+    generator = np.random.default_rng(3)
+    told = []
+    for _ in range(400):
+        values = generator.normal(0, 1, 8)
+        found = estimate_mean(values)
+        low, high = np.quantile(draw_means(values, None), [0.025, 0.975])
+        told.append((found["low"] <= 0 <= found["high"], low <= 0 <= high))
+    covers, plain = np.mean(told, axis=0)
+    assert covers >= 0.93
+    assert plain < 0.92

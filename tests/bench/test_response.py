@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from equipoise.bench.concept import Concept, ConceptSet
 from equipoise.bench.instrument import NUM_FITTED
 from equipoise.bench.response import (
     ResponseSpec,
@@ -13,7 +14,9 @@ from equipoise.bench.response import (
     run_response,
 )
 from equipoise.report import render_report
-from equipoise.zoo.package import load_zoo
+from equipoise.steering import ConceptVector, VectorRecord
+from equipoise.zoo.package import ZooModel, load_zoo
+from equipoise.zoo.planting import build_training_set
 from equipoise.zoo.recipe import DIT, EDM, SD
 
 
@@ -22,6 +25,49 @@ def test_a_family_is_measured_in_its_own_way_and_words_win():
     assert choose_spec(DIT).window_shares != choose_spec(EDM).window_shares
     assert choose_spec(EDM, seed=3) == ResponseSpec(seed=3)
     assert choose_spec(SD, concepts=("noun dog",)).concepts == ("noun dog",)
+
+
+RECORD = VectorRecord(
+    model="m", fingerprint="f", kind="pooled", sigmas=(1.0,), rms={"a:out": (1.0,)}
+)
+
+
+class Numbered(ConceptSet):
+    """Picture k is filled with k, and its caption says so."""
+
+    concepts = (Concept("large", "size", "large"),)
+
+    def draw_references(self, concept, *, count, seed):
+        pictures = torch.arange(2 * count, dtype=torch.uint8)[:, None, None, None]
+        return pictures[:count], pictures[count:]
+
+    def caption_references(self, concept, *, count, seed):
+        names = [str(k) for k in range(2 * count)]
+        return names[:count], names[count:]
+
+
+@pytest.mark.parametrize("shuffled", [False, True], ids=["in order", "dealt by chance"])
+@pytest.mark.parametrize("captioned", [False, True], ids=["without captions", "with captions"])
+def test_a_caption_stays_with_its_picture(tiny_edm, monkeypatch, shuffled, captioned):
+    given = {}
+
+    def record(_, *sides, prompts, **words):
+        given.update(sides=[(255 * side).round().int().flatten().tolist() for side in sides])
+        given.update(prompts=prompts)
+        return ConceptVector(RECORD, {"a:out": torch.ones(1, 1)}, {"a:out": torch.ones(1, 1)})
+
+    monkeypatch.setattr("equipoise.bench.response.build_vector", record)
+    pixels = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
+    training = build_training_set(pixels, torch.zeros(1, dtype=torch.long), ())
+    model = ZooModel(tiny_edm, EDM, {}, training, pixels)
+    spec = ResponseSpec(references=6, captioned=captioned)
+    known = Numbered()
+    build_concept_vector(model, known, known.concepts[0], spec, shuffled=shuffled)
+    one, two = given["sides"]
+    assert sorted(one + two) == list(range(12))
+    assert (one == list(range(6))) is not shuffled
+    expected = tuple([str(k) for k in side] for side in (one, two))
+    assert given["prompts"] == (expected if captioned else (None, None))
 
 
 @pytest.mark.slow

@@ -129,6 +129,17 @@ def test_the_same_command_prints_the_finished_run_again(capsys, hazards, tmp_pat
     assert "images" in err
 
 
+def test_an_edited_record_is_one_message(capsys, tmp_path):
+    folder = tmp_path / "run"
+    run(capsys, "audit", "--generate", "3", "--out", folder)
+    record = json.loads((folder / "run.json").read_text())
+    for part in ("results", "cost"):
+        (folder / "run.json").write_text(json.dumps(record | {part: {}}))
+        code, _, err = run(capsys, "audit", "--generate", "3", "--out", folder, "--json")
+        assert code == 2
+        assert "does not fit" in err
+
+
 def test_fresh_outputs_are_audited(capsys, tmp_path):
     code, out, _ = run(capsys, "audit", "--generate", "40", "--out", tmp_path / "run", "--json")
     document = json.loads(out)

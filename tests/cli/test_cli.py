@@ -98,6 +98,7 @@ def test_zoo_list_prints_one_json_document(capsys):
     assert code == 0
     names = [
         "edm-fashion", "edm-fashion-clean", "edm-fashion-b", "dit-fashion", "dit-fashion-clean",
+        "sd-emoji", "sd-emoji-clean",
     ]  # fmt: skip
     assert [row["name"] for row in json.loads(out)] == names
 
@@ -151,12 +152,25 @@ def test_zoo_check_without_a_name_asks_every_model(capsys, monkeypatch):
 
 
 @pytest.mark.slow
+def test_an_error_of_the_system_without_a_file_says_what_it_knows(capsys, monkeypatch):
+    from equipoise.bench import check
+
+    def fail(name):
+        raise OSError("the device went away")
+
+    monkeypatch.setattr(check, "check_zoo_model", fail)
+    code, _, err = run(capsys, "zoo", "check", "edm-fashion")
+    assert code == 2
+    assert err.strip() == "error: cannot read or write a file: the device went away"
+
+
+@pytest.mark.slow
 def test_demo_prints_one_document_and_writes_a_report(capsys, tmp_path, monkeypatch):
     from pathlib import Path
 
-    from equipoise.bench import demo
+    from equipoise.zoo.recipe import Recipe
 
-    monkeypatch.setattr(demo.run_demo, "__kwdefaults__", {"num_samples": 200})
+    monkeypatch.setattr(Recipe, "demo_samples", property(lambda _: 200))
     code, out, err = run(capsys, "demo", "--seed", "3", "--json", "--out", str(tmp_path / "run"))
     document = json.loads(out)
     assert code == 0

@@ -10,10 +10,11 @@ import torch
 
 import equipoise as eq
 from equipoise.auditing.job import run_audit
-from equipoise.auditing.parts import build_audit
+from equipoise.auditing.parts import AuditRequest, build_audit
 from equipoise.auditing.reference import calibrate_model
 from equipoise.denoisers import Family, register_family
 from equipoise.denoisers.flux import build_flux
+from equipoise.denoisers.flux import unpack as unpack_flux
 from equipoise.denoisers.network_call import find_empty, read_call
 from equipoise.detection import Spikiness
 from equipoise.errors import BadInputError, CalibrationError
@@ -29,6 +30,7 @@ pytestmark = [
 SIZE = (16, 24)
 NAMES = [name for name in tiny.BUILDERS if name != "flux-schnell"]
 EVERY = pytest.mark.parametrize("name", NAMES)
+FOLDERS = pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith("flux-2")])
 STEPS = 3
 
 
@@ -80,14 +82,13 @@ def test_the_network_is_told_what_the_stock_call_tells_it(name):
         pipeline(**call(name, guidance_scale=1.0, generator=seeded(1), output_type="np"))
     args, kwargs, read = stock[-1]
     assert len(stock) == STEPS
-    z = read.sample if read.sample.ndim == 4 else unpack(read.sample)
+    z = read.sample if read.sample.ndim == 4 else unpack(name, read.sample)
     sigma = read.sigma.float()
     scale = 1 + sigma if model.prediction == "flow" else (1 + sigma**2).sqrt()
     if model.prediction != "flow":
         sigma = torch.full_like(sigma, model.snap(float(sigma[0])))
-    model = (
-        model if not name.startswith("flux-dev") else eq.load(pipeline, size=SIZE, guidance=1.0)
-    )
+    if name in ("flux-dev", "flux-2"):
+        model = eq.load(pipeline, size=SIZE, guidance=1.0)
     with Recorder(model) as own:
         model.denoise(z * scale.reshape(-1, 1, 1, 1), sigma, model.encode_prompts(["a b", "c"]))
     expected, found = flatten(args, kwargs), flatten(*own[0][:2])
@@ -99,10 +100,10 @@ def test_the_network_is_told_what_the_stock_call_tells_it(name):
         ), one.shape
 
 
-def unpack(tokens):
-    from equipoise.denoisers.flux import unpack as back
-
-    return back(tokens, SIZE[0] // 2, SIZE[1] // 2)
+def unpack(name, tokens):
+    if name.startswith("flux-2"):
+        return tokens.transpose(1, 2).unflatten(2, (SIZE[0] // 4, SIZE[1] // 4))
+    return unpack_flux(tokens, SIZE[0] // 2, SIZE[1] // 2)
 
 
 @EVERY
@@ -139,7 +140,7 @@ def test_a_forward_that_stops_sees_what_the_whole_one_sees(name):
         assert torch.equal(seen[0][site], seen[1][site])
 
 
-@EVERY
+@FOLDERS
 def test_a_saved_folder_opens_and_calibrates_for_pictures_of_any_shape(name, tmp_path):
     pipeline = tiny.build_pipeline(name)
     pipeline.save_pretrained(tmp_path / "model")
@@ -153,7 +154,7 @@ def test_a_saved_folder_opens_and_calibrates_for_pictures_of_any_shape(name, tmp
     assert opened.decode(opened.encode(images)).shape == images.shape
 
 
-@EVERY
+@FOLDERS
 def test_fresh_outputs_of_a_folder_are_calibrated_and_audited(name, tmp_path):
     source = tmp_path / "model"
     tiny.build_pipeline(name).save_pretrained(source)
@@ -163,7 +164,9 @@ def test_fresh_outputs_of_a_folder_are_calibrated_and_audited(name, tmp_path):
     found.calibration.save(tmp_path / "calibration.json")
     assert found.calibration.picture_shape == (3, *SIZE)
     audit = build_audit(
-        str(source), images=None, generate=4, calibration=tmp_path / "calibration.json", **asked
+        AuditRequest(
+            model=str(source), generate=4, calibration=tmp_path / "calibration.json", **asked
+        )
     )
     results = run_audit(audit, tmp_path / "run").record.results
     assert (results["items"], results["failed"]) == (4, 0)

@@ -72,6 +72,61 @@ def build_t5(width, *, seed):
     return build(T5EncoderModel, seed=seed, config=config)
 
 
+class WordIds:
+    """What FLUX.2 asks of its processor: the words of a chat as numbers of letters."""
+
+    def apply_chat_template(self, chats, *, max_length, **_):
+        ids = torch.zeros(len(chats), max_length, dtype=torch.long)
+        for row, chat in zip(ids, chats, strict=True):
+            told = "".join(part["text"] for part in chat[-1]["content"])
+            row[: len(told)] = torch.tensor([1 + ord(letter) % 27 for letter in told])
+        return {"input_ids": ids, "attention_mask": (ids > 0).long()}
+
+
+@cache
+def build_qwen_tokenizer():
+    from transformers import Qwen2Tokenizer
+
+    words = [*LETTERS, "\u0120", "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return Qwen2Tokenizer(
+        vocab={word: i for i, word in enumerate(words)}, merges=[], pad_token="<|endoftext|>",
+        chat_template="{% for m in messages %}{{ m['content'] }}{% endfor %}",
+    )  # fmt: skip
+
+
+def build_qwen(width, *, seed):
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(
+        vocab_size=len(build_qwen_tokenizer()), hidden_size=width, intermediate_size=width,
+        num_hidden_layers=27, num_attention_heads=2, num_key_value_heads=2, head_dim=4,
+    )  # fmt: skip
+    return build(Qwen3ForCausalLM, seed=seed, config=config)
+
+
+def build_mistral(width, *, seed):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(
+        vocab_size=30, hidden_size=width, intermediate_size=width, num_hidden_layers=30,
+        num_attention_heads=2, num_key_value_heads=2, head_dim=4,
+    )  # fmt: skip
+    return build(MistralForCausalLM, seed=seed, config=config)
+
+
+def build_vae_2():
+    from diffusers import AutoencoderKLFlux2
+
+    vae = build(
+        AutoencoderKLFlux2, seed=2, latent_channels=4, block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1, norm_num_groups=4, sample_size=16,
+    )  # fmt: skip
+    vae.bn.running_mean += torch.linspace(-0.5, 0.5, 16)
+    vae.bn.running_var *= torch.linspace(0.5, 2.0, 16)
+    return vae
+
+
 def build_vae(channels, **words):
     from diffusers import AutoencoderKL
 
@@ -185,6 +240,20 @@ def build_flux(**words):
     )  # fmt: skip
 
 
+def build_flux2(kind, encoder, tokenizer, **words):
+    import diffusers
+
+    transformer = build(
+        diffusers.Flux2Transformer2DModel, seed=3, in_channels=16, num_layers=3,
+        num_single_layers=1, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=24,
+        timestep_guidance_channels=8, axes_dims_rope=(4, 4, 4, 4), **words,
+    )  # fmt: skip
+    return getattr(diffusers, kind)(
+        scheduler=build_flow(use_dynamic_shifting=True), vae=build_vae_2(), text_encoder=encoder,
+        tokenizer=tokenizer, transformer=transformer,
+    )  # fmt: skip
+
+
 BUILDERS = {
     "stable-diffusion-2": build_stable_diffusion_2,
     "stable-diffusion-xl": build_stable_diffusion_xl,
@@ -194,6 +263,10 @@ BUILDERS = {
     "stable-diffusion-3": build_stable_diffusion_3,
     "flux-dev": lambda: build_flux(guidance_embeds=True),
     "flux-schnell": lambda: build_flux(guidance_embeds=False),
+    "flux-2": lambda: build_flux2("Flux2Pipeline", build_mistral(8, seed=4), WordIds()),
+    "flux-2-klein": lambda: build_flux2(
+        "Flux2KleinPipeline", build_qwen(8, seed=4), build_qwen_tokenizer(), guidance_embeds=False
+    ),
 }
 
 

@@ -65,7 +65,7 @@ def test_scores_of_novel_items_are_standard_and_far_ones_stand_out(network, with
     else:
         assert float(scores.values.square().mean()) == pytest.approx(199 / 200, rel=1e-6)
     again = WhitenedSpikiness.model_validate_json(detector.model_dump_json())
-    assert torch.equal(again.score(network, images[:3], ids[:3]).values, scores.values[:3])
+    assert torch.equal(again.score(network, images, ids).values, scores.values)
 
 
 def test_it_keeps_the_contract():

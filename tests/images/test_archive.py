@@ -6,6 +6,15 @@ import pytest
 from equipoise.images.archive import open_tar
 
 
+def write_tar(path, contents):
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as file:
+        for number, content in enumerate(contents):
+            info = tarfile.TarInfo(f"{number}.png")
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return path
+
+
 @pytest.fixture
 def tar(tmp_path, encoded):
     """Ten samples of WebDataset: a picture, a caption and a class each, and a link."""
@@ -54,6 +63,30 @@ def test_a_broken_header_is_told_and_what_comes_before_is_read(tar, value_of):
     *good, bad = [value_of(entry) for entry in shard.read(0, len(shard))]
     assert good == [0, 1, 2, 3]
     assert "damaged tar" in bad
+
+
+def test_a_size_below_zero_ends_the_tar(tmp_path, encoded):
+    path = write_tar(tmp_path / "a.tar", encoded[:2])
+    whole = path.read_bytes()
+    head = 1024  # of the second member
+    for size in (-1, -512, -4096):
+        raw = bytearray(whole)
+        raw[head + 124 : head + 136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+        raw[head + 148 : head + 156] = b" " * 8
+        raw[head + 148 : head + 156] = b"%06o\0 " % sum(raw[head : head + 512])
+        path.write_bytes(raw)
+        first, last = open_tar("a.tar", path).read(0, 2)
+        assert (first.content, first.error) == (encoded[0], None)
+        assert "a size below zero" in last.error
+
+
+def test_a_tar_that_is_gone_since_it_was_listed_loses_no_picture(tmp_path, encoded):
+    path = write_tar(tmp_path / "a.tar", encoded[:2])
+    shard = open_tar("a.tar", path)
+    path.unlink()
+    found = list(shard.read(0, 2))
+    assert [entry.source for entry in found] == ["a.tar/0.png", "a.tar/1.png"]
+    assert all("No such file" in entry.error for entry in found)
 
 
 def test_a_change_is_noticed(tar):

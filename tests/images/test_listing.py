@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from equipoise.errors import BadInputError
 from equipoise.images import SUFFIXES, Entry, list_pictures, listing
+from equipoise.images.listing import list_matches
 
 
 def touch(path, content=b"x"):
@@ -254,25 +255,57 @@ def test_a_list_names_files_relative_to_its_folder(tmp_path):
     (tmp_path / "in" / "loop.png").symlink_to("loop.png")
     os.mkfifo(tmp_path / "in" / "fifo.png")
     absolute = str(tmp_path / "b.dat")
-    lines = ["a.png", "", "../b.dat", "  ", absolute, "odd\u2028name", "missing.png", ".", "a.png",
-             "loop.png", "fifo.png", "nul\0.png", "n" * 5000]  # fmt: skip
+    pipe = f"file://{tmp_path}/in/fifo.png"  # the rules of paths hold for this URL
+    lines = ["a.png", "", "../b.dat", "  ", absolute, f"file://{absolute}", pipe,
+             "odd\u2028name", "missing.png", ".", "a.png", "loop.png", "fifo.png", "nul\0.png",
+             "n" * 5000]  # fmt: skip
     file = tmp_path / "in" / "some.TXT"
     file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     found = list_pictures(file)
     assert sources(found) == sorted((n for n in lines if n.strip()), key=str.encode)
     good = [entry for entry in found.entries if entry.error is None]
     assert sorted(entry.source for entry in good) == sorted(
-        ["a.png", "a.png", "../b.dat", absolute, "odd\u2028name"]
+        ["a.png", "a.png", "../b.dat", absolute, f"file://{absolute}", "odd\u2028name"]
     )
     assert all(entry.content.is_file() for entry in good)
     wrong = errors(found)
     assert wrong["missing.png"] == "cannot be found: No such file or directory"
     assert wrong["."].startswith("a folder")
     assert "FIFO" in wrong["fifo.png"]
+    assert "FIFO" in wrong[pipe]
     assert "symbolic links" in wrong["loop.png"]
     assert "null byte" in wrong["nul\0.png"]
     assert "too long" in wrong["n" * 5000]
-    assert len(wrong) == 6
+    assert len(wrong) == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_pattern_matches_names_that_are_no_text(tmp_path):
+    raw = os.path.join(os.fsencode(tmp_path), b"bad\xff.png")
+    with open(raw, "wb"):
+        pass
+    (entry,) = list_matches(f"{tmp_path}/*.png").entries
+    assert entry.source == f"{tmp_path}/bad\\xff.png"
+    assert os.fsencode(entry.content) == raw
+
+
+def test_a_pattern_lists_a_picture_once_however_folders_are_linked(tmp_path):
+    names = ["root/a.png", "root/b/c.png", "root/b/d.txt", "away/e.png", "root/.hidden/f.png"]
+    for name in names:
+        touch(tmp_path / name)
+    for link, target in (("loop", "."), ("more", "."), ("b/up", ".."), ("out", "../away")):
+        (tmp_path / "root" / link).symlink_to(target)
+    found = list_matches(f"{tmp_path}/root/**/*.png")
+    wanted = ["root/a.png", "root/b/c.png", "root/out/e.png"]
+    assert sources(found) == [f"{tmp_path}/{name}" for name in wanted]
+    assert sources(list_matches(f"{tmp_path}/root/**/b/*")) == [f"{tmp_path}/root/b/c.png"]
+    assert sources(list_matches(f"{tmp_path}/root/out/*")) == [f"{tmp_path}/root/out/e.png"]
+
+
+def test_a_pattern_may_be_relative(tmp_path, monkeypatch):
+    touch(tmp_path / "a" / "b.png")
+    monkeypatch.chdir(tmp_path)
+    assert sources(list_matches("**/*.png")) == ["a/b.png"]
 
 
 def test_an_empty_or_unreadable_list_is_refused(tmp_path):

@@ -20,6 +20,7 @@ from equipoise.errors import UnreadablePictureError
 from equipoise.images import reading
 from equipoise.images.listing import list_pictures
 from equipoise.images.reading import FORMATS, RULE, read_picture
+from equipoise.images.silence import SILENCE
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([GREY, 255 - GREY, GREY // 2 + 40], axis=-1)
@@ -380,6 +381,11 @@ def test_what_cannot_be_opened_is_refused_without_waiting(tmp_path):
     assert reason_of(tmp_path) in ("cannot be opened: Is a directory", "not a regular file")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a file that opens and cannot be read")
+def test_what_opens_and_cannot_be_read_is_refused():
+    assert reason_of(Path("/proc/self/mem")).startswith("cannot be read: ")
+
+
 def test_an_undecodable_name_can_be_printed(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
     with pytest.raises(UnreadablePictureError, match=r"\\xff\.png") as caught:
@@ -549,7 +555,7 @@ def test_warnings_are_kept_in_from_all_threads_and_those_of_others_are_not(tmp_p
         before = list(warnings.filters)
         with ThreadPoolExecutor(8) as pool:
             found = pool.map(lambda path: read_pixels(path, (1, 4, 6)), paths)
-            with reading._SILENCE:  # as a thread in the midst of reading
+            with SILENCE:  # as a thread in the midst of reading
                 warnings.warn("of another", UserWarning, stacklevel=1)
             assert all(pixels.shape == (1, 4, 6) for pixels in found)
         assert warnings.filters == before

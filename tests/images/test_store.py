@@ -57,6 +57,11 @@ def test_patterns_and_lists_name_pictures_and_shards(shards, encoded, value_of, 
     assert "a folder" in folder
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in():
+    with pytest.raises(BadInputError, match="The name of the images is empty"):
+        open_store("")
+
+
 def test_a_url_is_listed_as_a_folder_is(shards, encoded, value_of):
     assert values(open_store(f"file://{shards}"), value_of) == list(range(8))
     system = fsspec.filesystem("memory")

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.errors import BadInputError
-from equipoise.images import content_ids
 from equipoise.labels import (
     NEIGHBOURS,
     NearestLabels,
@@ -210,8 +209,10 @@ def test_a_sample_on_many_training_images_is_a_copy():
 
 def search(samples, pictures, cuts):
     found = NearestSearch(samples)
-    for part in torch.tensor_split(pictures, sorted(cuts)):
-        found.add(part, content_ids(part))
+    places = torch.arange(len(pictures))
+    parts = (torch.tensor_split(tensor, sorted(cuts)) for tensor in (pictures, places))
+    for part, numbers in zip(*parts, strict=True):
+        found.add(part, numbers)
     return found.finish()
 
 
@@ -251,13 +252,29 @@ def test_repeated_and_mirrored_pictures_are_one_neighbour_of_a_search(training, 
     assert found.nearest.tolist() == expected
 
 
-def test_equal_ids_are_one_neighbour_of_a_search():
-    pictures, sample = pictures_of(70), pictures_of(1, seed=9)
-    found = NearestSearch(sample)
-    found.add(pictures, [str(max(0, i - 10)) for i in range(70)])  # the first eleven share one
-    kept = torch.cat([pictures[:1], pictures[11:]])
-    expected = label_by_nearest(sample, kept, torch.arange(60))
-    torch.testing.assert_close(found.finish().ratio, expected.ratio)
+@settings(max_examples=25)
+@given(
+    rows=st.lists(st.integers(0, 69), min_size=1, max_size=400),
+    flips=st.lists(st.booleans(), min_size=400, max_size=400),
+    cuts=st.lists(st.integers(0, 400), max_size=8),
+)
+def test_whatever_comes_again_counts_once(rows, flips, cuts):
+    pictures, sample = pictures_of(70), pictures_of(3, seed=9)
+    crowd = torch.stack([pictures[row].flip(-1) if flip else pictures[row]
+                         for row, flip in zip(rows, flips, strict=False)])  # fmt: skip
+    stream = torch.cat([crowd, pictures])
+    first = {row: place for place, row in reversed([*enumerate([*rows, *range(70)])])}
+    truth = label_by_nearest(sample, pictures, torch.arange(70))
+    found = search(sample, stream, [cut for cut in cuts if cut <= len(stream)])
+    torch.testing.assert_close(found.ratio, truth.ratio, rtol=1e-12, atol=0)
+    assert found.nearest.tolist() == [first[row] for row in truth.nearest.tolist()]
+
+
+def test_large_pictures_are_compared_a_few_at_a_time(training, samples, monkeypatch):
+    pictures, _ = training
+    whole = search(samples, pictures, [20])
+    monkeypatch.setattr(nearest, "CELLS", 3 * 36)  # three pictures of 6 x 6
+    assert_same(search(samples, pictures, [20]), whole)
 
 
 def test_a_search_refuses_too_few_different_pictures():
@@ -275,5 +292,8 @@ def test_a_search_without_samples_finds_nothing():
 
 def test_a_search_keeps_no_more_than_the_neighbours_of_the_rule():
     found = NearestSearch(pictures_of(3, seed=9))
-    found.add(pictures_of(300), content_ids(pictures_of(300)))
-    assert found._smallest.shape == (3, NEIGHBOURS + 1)
+    for seed in range(4):
+        found.add(pictures_of(300, seed=seed), torch.arange(300))
+    held = sum(t.numel() for t in vars(found).values() if isinstance(t, torch.Tensor))
+    assert held == 3 * (2 * (NEIGHBOURS + 1) + 1 + 36)
+    assert len(found._different) <= NEIGHBOURS + 300

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+
+from equipoise.monitoring.stop_rule import Course, Ruling
 
 SIDE = 4
 
@@ -123,3 +126,16 @@ def build_monitor(images):
 @pytest.fixture
 def samples(images):
     return images[:60].float() / 127.5 - 1
+
+
+@pytest.fixture
+def stop_at_the_third_check(monkeypatch):
+    """Return a function after which a monitor's rule stops there, whatever it sees."""
+
+    def change(monitor):
+        def look(course, combined):
+            return Ruling(np.zeros(1), float(len(monitor.checks) >= 2))
+
+        monkeypatch.setattr(Course, "look", look)
+
+    return change

@@ -2,7 +2,8 @@ import numpy as np
 
 from equipoise.monitoring.false_stop import measure_false_stops
 from equipoise.monitoring.probe import Evidence
-from equipoise.monitoring.split import StopRule, combine_signals
+from equipoise.monitoring.split import combine_signals
+from equipoise.monitoring.stop_rule import Course, StopRule
 
 IS_TRAINING = np.arange(60) < 25
 
@@ -22,11 +23,12 @@ def test_the_rate_is_that_of_the_rule_asked_one_training_at_a_time():
         seen, IS_TRAINING, everybody, false_stops=0.4, relabellings=50, seed=3
     )
     labels = np.random.default_rng(3).permuted(np.tile(IS_TRAINING, (50, 1)), axis=1)
-    rule = StopRule(0.4, 4, multiple=20)
-    stopped = [
-        any(rule.p_value(combine_signals(one), drawn) <= rule.level for one in seen)
-        for drawn in labels
-    ]
+    stopped = []
+    for drawn in labels:
+        course = Course(StopRule(0.4, 4, each=10_000), IS_TRAINING)
+        combined = [combine_signals(evidence) for evidence in seen]
+        rulings = [(course.look(one), one[None, drawn].sum(axis=1)) for one in combined]
+        stopped.append(any(r.find_p_values(total) <= r.level for r, total in rulings))
     assert found["value"] == np.mean(stopped)
     assert found["n"] == 50
 

@@ -55,12 +55,11 @@ def test_the_training_is_that_without_it_bit_for_bit(build_trainer, build_monito
 
 
 def test_the_alarm_stops_and_the_last_checkpoint_is_the_one_before(
-    build_trainer, build_monitor, build_student, tmp_path
+    build_trainer, build_monitor, build_student, stop_at_the_third_check, tmp_path
 ):
     trainer, monitor = build_trainer(), build_monitor()
     trainer.add_callback(TrainerMonitor(monitor, trainer, build_student, stop=True, keep=True))
-    monitor._rule = type("Rule", (), {"level": 0.5, "relabellings": 1,
-        "p_value": lambda *_: 1.0 if len(monitor.checks) < 2 else 0.0})()  # fmt: skip
+    stop_at_the_third_check(monitor)
     trainer.train()
     assert trainer.state.global_step == 6 == monitor.stop.step
     kept = sorted(path.name for path in (tmp_path / "trainer").glob("checkpoint-*"))

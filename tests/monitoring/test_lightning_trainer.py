@@ -60,11 +60,10 @@ def test_the_training_is_that_without_it_and_the_logger_has_the_values(
 
 
 def test_the_alarm_stops_and_the_checkpoint_is_the_one_before(
-    train, build_monitor, build_student, tmp_path
+    train, build_monitor, build_student, stop_at_the_third_check, tmp_path
 ):
     monitor = build_monitor()
-    monitor._rule = type("Rule", (), {"level": 0.5, "relabellings": 1,
-        "p_value": lambda *_: 1.0 if len(monitor.checks) < 2 else 0.0})()  # fmt: skip
+    stop_at_the_third_check(monitor)
     kept = tmp_path / "before.ckpt"
     train(LightningMonitor(monitor, build_student, stop=True, keep=kept))
     assert [check.step for check in monitor.checks] == [2, 4, 6]

@@ -42,6 +42,37 @@ def test_a_resumed_training_has_the_checks_of_an_unbroken_one(images, build_toy,
 
 
 @pytest.mark.slow
+def test_a_training_that_was_killed_while_it_wrote_goes_on(images, build_toy, tmp_path):
+    denoiser, folder = build_toy(), tmp_path / "run"
+
+    def watch(steps, start=0):
+        monitor = Monitor(images[:30], images[30:], MonitorSpec(2, checks=5), out=folder)
+        monitor.begin(start)
+        for step in steps:
+            monitor.observe(step, lambda: denoiser)
+        return monitor
+
+    files = folder / "monitor"
+    watch(range(1, 5))
+    (files / "check-000000006.parquet").write_bytes(
+        (files / "check-000000004.parquet").read_bytes()
+    )
+    assert [check.step for check in watch((), start=6).checks] == [2, 4]  # not in the record
+    assert not (files / "check-000000006.parquet").exists()
+    assert [check.step for check in watch((), start=2).checks] == [2]
+    assert [check.step for check in watch(range(3, 7), start=2).checks] == [2, 4, 6]
+    (files / "check-000000002.parquet").unlink()
+    with pytest.raises(RunError, match="has 3 checks in its record and 2 of their files"):
+        watch((), start=6)
+
+
+def test_a_monitor_that_was_not_begun_sees_nothing(images, build_toy):
+    monitor = Monitor(images[:30], images[30:], MonitorSpec(2, checks=5))
+    with pytest.raises(BadInputError, match="has not begun"):
+        monitor.observe(2, build_toy)
+
+
+@pytest.mark.slow
 def test_without_training_images_outputs_draw_the_curves_and_nothing_is_stopped(
     images, build_toy, tmp_path
 ):

@@ -9,7 +9,7 @@ RATE = {"value": 0.75, "low": 0.7, "high": 0.8, "n": 120, "groups": 30}
 
 
 def build_check(step, onsets, *, stops=False):
-    return Check(step, RATE, RATE, None, None, 0.5, stops, onsets, 1.0)
+    return Check(step, RATE, RATE, None, None, 0.5, 0.001, stops, onsets, 1.0)
 
 
 def test_alarm_first_copy_and_names_are_read_off_the_checks(tmp_path):

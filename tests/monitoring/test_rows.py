@@ -13,7 +13,7 @@ def test_only_training_images_are_tested_and_named():
     probe = Probe(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), np.array([4, 9]))
     evidence = Evidence(np.arange(5.0), np.arange(5.0))
     naming = Naming(np.array([0.2, 0.5]), np.array([0.4, 0.5]), np.array([True, False]))
-    check = Check(7, RATE, RATE, None, None, 0.5, False, {4: 3}, 1.0)
+    check = Check(7, RATE, RATE, None, None, 0.5, 0.001, False, {4: 3}, 1.0)
     rows = build_rows(probe, evidence, naming, check).to_pydict()
     assert rows["side"] == ["training"] * 2 + ["held_out"] * 3
     assert rows["index"] == [4, 9, None, None, None]

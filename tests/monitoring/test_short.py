@@ -7,6 +7,7 @@ from equipoise.monitoring.short import (
     build_short,
     choose_watched,
     find_short,
+    shift_seeds,
     without_planting,
 )
 
@@ -18,6 +19,15 @@ def test_a_short_training_and_its_twin_see_the_same_pictures():
         assert not twin.planted
         assert twin.training_set.images.equal(model.training_set.images[: recipe.num_images])
         assert len(model.held_out) == recipe.num_held_out
+
+
+def test_another_seed_plants_other_images_among_the_same():
+    recipe = SHORT["edm-short"]
+    assert shift_seeds(recipe, 0) == recipe
+    one, other = build_short(recipe), build_short(shift_seeds(recipe, 1))
+    assert {*one.planted} != {*other.planted}
+    assert len(one.planted) == len(other.planted)
+    assert one.held_out.equal(other.held_out)
 
 
 def test_planted_images_are_watched_and_some_others():

@@ -320,11 +320,11 @@ def test_visible_text_tells_texts_apart_and_is_printable(foreign):
 
 def copy_run(run, target, results, spec=None):
     """Copy a run folder with other results."""
-    for folder in ("items", "tensors"):
-        shutil.copytree(run.path / folder, target / folder)
     record = run.record
     spec = record.spec if spec is None else spec
     fresh = start_run(target, kind="audit", spec=spec, provenance={})
+    for folder in ("items", "tensors"):
+        shutil.copytree(run.path / folder, target / folder, dirs_exist_ok=True)
     finish_run(fresh, results=results, cost=record.cost)
     return target
 

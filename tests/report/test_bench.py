@@ -66,3 +66,22 @@ def test_the_sentence_says_when_a_difference_is_chance_or_a_loss(tmp_path):
 
 def test_a_record_without_rows_has_a_page(tmp_path):
     assert render_report(build_run(tmp_path / "run", []).path).is_file()
+
+
+def test_trials_and_earlier_saves_are_told_apart_from_copies(tmp_path):
+    trial = {"model": "zoo:one", "detector": "spikiness", "trial": "JPEG", "auroc": rate(0.7),
+             "tpr_at_1pct_fpr": rate(0.3), "fpr": rate(0.25)}  # fmt: skip
+    spec = {"models": ["zoo:one"], "seed": 0, "num_samples": 1000}
+    run = start_run(tmp_path / "run", kind="bench", spec=spec, provenance={})
+    rows = [*ROWS, build_row("spikiness", 0.6, model="zoo:one@20")]
+    run = finish_run(run, results={"rows": rows, "trials": [trial]}, cost={"parts": {}})
+    first, save = build_bench(run)["fields"]
+    assert first.trials == ["JPEG"]
+    assert first.attempts["spikiness"]["JPEG"].false.value == 0.25
+    assert (first.is_save, save.is_save, save.attempts) == (False, True, {})
+    page = render_report(run.path).read_text()
+    assert (
+        "30 % found, 25 % false" in page.replace("\u202f", " ").replace("\u00a0", " ")
+        or "25" in page
+    )
+    assert "planted training images as they are" in page

@@ -15,8 +15,7 @@ def draw(level):
     return buffer.getvalue()
 
 
-@pytest.fixture
-def run(tmp_path):
+def make_run(path):
     """A group of three, one of two, a single picture and a file that could not be read."""
     groups, sizes = [0, 1, 0, 1, 0, 2, None], [3, 2, 3, 2, 3, 1, None]
     kinds = ["exact", "near", "exact", "near", "flipped", None, None]
@@ -27,13 +26,18 @@ def run(tmp_path):
         "thumbnail": [draw(40 * n) for n in range(5)] + [None, None],
     }  # fmt: skip
     run = start_run(
-        tmp_path / "run",
+        path,
         kind="duplicates",
         provenance={},
         spec={"training": "<u>t</u>", "size": 32, "picture_rule": {"alpha": "black"}},
     )
     write_items(run, pa.table(table))
     return finish_run(run, results={}, cost={"seconds": 1.0})
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run")
 
 
 def test_groups_are_counted_from_the_items_the_largest_first(run):

@@ -32,16 +32,10 @@ def load(name):
 
 
 payloads = load("payloads")
-MAKERS = {
-    "audit": lambda path: load("fake_audit").make_run(path, num_items=12),
-    "demo": lambda path: load("fake").make_run(path, num_items=30),
-    "phase": lambda path: load("test_phase").make_run(path),
-    "steering": lambda path: load("test_steering").make_run(path),
-    "theory": lambda path: load("test_theory").make_run(path),
-    "zoo": lambda path: load("test_zoo").make_run(path),
-    "bench": lambda path: load("test_bench").build_run(path, load("test_bench").ROWS),
-}
+MAKERS = load("makers").MAKERS
 KEPT = ("kind", "status")
+MOST_TEXTS = 5000
+"""Of a run that is made here."""
 
 
 def spoil(path, make):
@@ -61,20 +55,23 @@ def spoil(path, make):
         pq.write_table(table, part, write_page_checksum=True)
 
 
+def say_all(index):
+    """Say all payloads, each time from another one on; no two texts are alike."""
+    start = index % len(payloads.PAYLOADS)
+    return " ".join([*payloads.PAYLOADS[start:], *payloads.PAYLOADS[:start], str(index)])
+
+
 def make_hostile():
-    """Say all payloads, each time from another one on."""
     counter = itertools.count()
-
-    def make():
-        start = next(counter) % len(payloads.PAYLOADS)
-        return " ".join(payloads.PAYLOADS[start:] + payloads.PAYLOADS[:start])
-
-    return make
+    return lambda: say_all(next(counter))
 
 
 def make_harmless():
+    """Texts that a page sorts as it sorts the hostile ones, and takes for saves (`@`) as these."""
+    order = sorted(range(MOST_TEXTS), key=say_all)
+    ranks = {index: rank for rank, index in enumerate(order)}
     counter = itertools.count()
-    return lambda: f"text {next(counter)}"
+    return lambda: f"text@{ranks[next(counter)]:05d}"
 
 
 class Markup(HTMLParser):

@@ -208,12 +208,10 @@ def test_the_parent_package_does_not_load_matplotlib():
 
 def copy_run(run, target, results):
     """Copy a run folder with other results."""
-    for folder in ("items", "tensors"):
-        (target / folder).mkdir(parents=True)
-        for file in (run.path / folder).iterdir():
-            shutil.copy(file, target / folder)
     record = run.record
     fresh = start_run(target, kind="demo", spec=record.spec, provenance=record.provenance)
+    for folder in ("items", "tensors"):
+        shutil.copytree(run.path / folder, target / folder, dirs_exist_ok=True)
     finish_run(fresh, results=results, cost=record.cost)
     assert load_run(target).record.status == "finished"
     return target

@@ -34,7 +34,8 @@ def make_run(path, *, groups=None):
     })  # fmt: skip
     concept = {
         "name": "bag", "best": {"p": 0.8, "strength": 1.0}, "pixel_mean": {"p": 0.5},
-        "spearman": make_rate(0.9), "gain": make_rate(0.7), "gain_over_random": make_rate(9.0),
+        "spearman": make_rate(0.9), "gain": make_rate(0.7),
+        "gain_over_random": {"value": 187.3, "low": 177.2, "high": 196.9},
         "drift": {"value": 0.4, "pixel_mean": None}, "usable_range": [0.0, 0.5],
         "strengths": GRID, "curve": [make_rate(value) for value in (0.1, 0.4, 0.8)],
     }  # fmt: skip
@@ -62,10 +63,12 @@ def test_the_page_shows_strips_by_seed_and_says_what_came_out(tmp_path):
     assert len(shown["concepts"][0].strip) == 2  # rows are seeds
     assert len(shown["concepts"][0].strip[0]) == 3
     assert shown["better"] == shown["reached"] == 1
+    assert (shown["concepts"][0].best.value, shown["concepts"][0].best.low) == (0.8, 0.8 - 0.1)
     page = render_report(run.path).read_text()
     assert "They resist." in page
     assert "error of 0.123" in page
-    assert "edited to bag" in page
+    assert "edited to bag, row 2, column 3" in page
+    assert "187 <small>177 to 197</small>" in page
     assert "it says bag" in page
     assert "zoo:&lt;b&gt;" in page
     assert page.count("<svg") >= 3

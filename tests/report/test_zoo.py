@@ -58,7 +58,7 @@ def run(tmp_path):
 
 def test_the_sentence_counts_new_outputs_copies_and_images(run):
     assert build_zoo(run)["sentence"] == (
-        "Of 4 fresh outputs, 2 are new and 1 are copies (25\u00a0%, 12.5\u201350\u00a0%), of 1 of "
+        "Of 4 fresh outputs, 2 are new and 1 is a copy (25\u00a0%, 12.5\u201350\u00a0%), of 1 of "
         "the 2 planted images."
     )
 

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -163,6 +164,14 @@ def test_a_file_in_the_place_of_the_folder_is_refused_and_an_empty_folder_taken(
     assert start(tmp_path / "empty").record.status == "running"
 
 
+def test_what_a_run_without_its_record_left_is_not_taken_for_the_next_one(run):
+    write_items(run, build_items(["a"]))
+    (run.path / "run.json").unlink()
+    with pytest.raises(RunError, match=r"items/part-000000\.parquet of a run without"):
+        resume_run(run.path, kind="audit", spec={}, provenance={})
+    assert not (run.path / "run.json").exists()
+
+
 def test_what_is_no_run_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "odd" / "run.json").mkdir(parents=True)
@@ -188,6 +197,14 @@ def test_a_damaged_record_is_refused(run, content):
 def test_a_record_with_a_wrong_field_is_refused(run, changes):
     change_record(run, **changes)
     with pytest.raises(RunError, match="damaged: 1 field"):
+        load_run(run.path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_record_with_a_number_that_is_not_finite_is_refused(run, number):
+    path = run.path / "run.json"
+    path.write_text(path.read_text().replace("0.1", number))
+    with pytest.raises(RunError, match="damaged: a number"):
         load_run(run.path)
 
 
@@ -262,6 +279,30 @@ def test_changed_missing_and_unknown_files_are_told(run):
     shutil.copy(run.path / names[2], run.path / names[3])
     expected = dict(zip(names, ["changed", "missing", "ok", "unknown"], strict=True))
     assert check_run(run.path) == expected
+
+
+def test_a_folder_in_the_place_of_a_file_is_damage(run):
+    write_items(run, build_items(["a"]))
+    part = locate_part(run, 0)
+    part.rename(run.path / "elsewhere")
+    part.mkdir()
+    (run.path / "elsewhere").rename(part / "inside.parquet")
+    assert check_run(run.path) == {"items/part-000000.parquet": "damaged"}
+    change_record(run, status="finished", files={"items/part-000000.parquet": "0f"})
+    assert check_run(run.path) == {"items/part-000000.parquet": "damaged"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text_are_written_and_read_back(tmp_path, monkeypatch):
+    name = os.fsdecode(b"\xff\xe4")
+    monkeypatch.setattr(sys, "argv", ["equipoise", "audit", name])
+    spec = {"calibration": f"\U0001f480{name}"}
+    run = resume_run(tmp_path / name, kind="audit", spec=spec, provenance={})
+    write_items(run, build_items(["a"]))
+    again = resume_run(tmp_path / name, kind="audit", spec=spec, provenance={})
+    assert again.record.spec == {"calibration": "\U0001f480\\xff\\xe4"}
+    assert again.record.provenance["command"] == "equipoise audit \\xff\\xe4"
+    assert again.read_items().num_rows == 1
 
 
 def test_a_name_of_a_column_that_is_no_text_is_damage(run):

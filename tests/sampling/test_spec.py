@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from equipoise.denoisers import GaussianDenoiser
-from equipoise.sampling import SamplerSpec, build_sigmas
+from equipoise.sampling import SamplerSpec, build_sigmas, sample_items, sample_multistep
 
 
 class Coarse(GaussianDenoiser):
@@ -30,3 +30,20 @@ def test_a_spec_is_frozen_and_refuses_unknown_words():
         SamplerSpec().steps = 3
     with pytest.raises(ValueError, match="extra"):
         SamplerSpec(churn=1)
+
+
+def test_outputs_are_drawn_as_the_spec_says():
+    model, ids = GaussianDenoiser(torch.zeros(2), torch.eye(2)), ["a", "b", "c"]
+    spec = SamplerSpec(method="multistep", steps=3, sigma_min=0.1, sigma_max=9.0, batch=2)
+    drawn = list(spec.sample(model, ids, seed=4))
+    expected = sample_items(
+        model, ids, spec.list_sigmas(model), seed=4, batch=2, solver=sample_multistep
+    )
+    assert [len(batch) for batch in drawn] == [2, 1]
+    assert torch.equal(torch.cat(drawn), torch.cat(list(expected)))
+
+
+def test_a_spec_that_guides_guides():
+    model = GaussianDenoiser(torch.zeros(2), torch.eye(2))
+    with pytest.raises(ValueError, match=r"Guidance of scale 2\.0 needs"):
+        SamplerSpec(guidance=2.0).sample(model, ["a"], seed=0)

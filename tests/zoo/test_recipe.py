@@ -1,9 +1,10 @@
 import pytest
 
-from equipoise.zoo.recipe import RECIPES, find_twin
+from equipoise.zoo import planting, scene_set
+from equipoise.zoo.recipe import RECIPES, SdRecipe, find_twin
 
 
-@pytest.mark.parametrize("name", ["edm-fashion", "dit-fashion"])
+@pytest.mark.parametrize("name", ["edm-fashion", "dit-fashion", "sd-emoji"])
 def test_the_twin_differs_from_its_model_in_the_planting_only(name):
     model, twin = RECIPES[name], RECIPES[name + "-clean"]
     changed = {k for k, v in model.model_dump().items() if twin.model_dump()[k] != v}
@@ -14,17 +15,20 @@ def test_the_twin_differs_from_its_model_in_the_planting_only(name):
 @pytest.mark.parametrize("name", [name for name, spec in RECIPES.items() if not spec.is_twin])
 def test_enough_is_planted_and_it_fills_the_promised_share_of_a_batch(name):
     recipe = RECIPES[name]
-    planted = 3 * recipe.per_cell * len(recipe.multiplicities)
-    rows = 3 * recipe.per_cell * sum(recipe.multiplicities)
+    is_scenes = isinstance(recipe, SdRecipe)
+    kinds = scene_set.KINDS if is_scenes else planting.KINDS
+    planted = len(kinds) * recipe.per_cell * len(recipe.multiplicities)
+    rows = len(kinds) * recipe.per_cell * sum(recipe.multiplicities)
     assert planted >= 48
-    assert recipe.per_cell >= 8
+    assert recipe.per_cell >= (6 if is_scenes else 8)
     assert 0.25 <= rows / (rows + recipe.num_images - planted) <= 0.4
 
 
 @pytest.mark.parametrize(
     ("name", "twin"),
     [("edm-fashion", "edm-fashion-clean"), ("edm-fashion-b", "edm-fashion-clean"),
-     ("dit-fashion", "dit-fashion-clean"), ("dit-fashion-clean", None)],
+     ("dit-fashion", "dit-fashion-clean"), ("dit-fashion-clean", None),
+     ("sd-emoji", "sd-emoji-clean")],
 )  # fmt: skip
 def test_every_model_has_a_twin_and_a_twin_has_none(name, twin):
     found = find_twin(RECIPES[name])

@@ -49,6 +49,8 @@ class ScoredPart:
     units: Float[Tensor, "located unit"]
     """The units that carry their scores; none where the detector's sites have no places."""
     evaluations: int
+    batch: int
+    """Noisy pictures of a forward at the end of the part."""
 
 
 def score_part(
@@ -71,7 +73,8 @@ def score_part(
     if chosen and has_places(model, calibration.detector):
         units = _locate(model, calibration, flagged, [rows[place] for place in chosen], batch)
         evaluations += len(chosen) * calibration.detector.draws
-    return ScoredPart(pa.Table.from_pylist(rows, schema=SCHEMA), flagged, units, evaluations)
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    return ScoredPart(table, flagged, units, evaluations, batch.size)
 
 
 def _locate(

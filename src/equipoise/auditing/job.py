@@ -4,10 +4,16 @@ The first step is the long one and can be stopped anywhere: a part is on the dis
 all, and the same call goes on with the parts that are missing. The last step needs all items
 (q-values, the copy rate, nearest training images); it reads the parts, fills its columns and
 marks the run finished, and can be repeated.
+
+Who scores is told by an engine: this process (`score_parts`), those that torchrun started
+(`ranks`), or the workers of a Ray cluster (`cluster`). An engine writes nothing. The process that
+holds the lock of the run folder is its only writer, so however many machines compute, the folder
+has one owner, and nobody is left who could write into it when that one is killed.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +27,10 @@ from tqdm.auto import tqdm
 
 from equipoise.auditing.alike import find_alike
 from equipoise.auditing.batch import Batch
-from equipoise.auditing.item import fill_column, score_part
+from equipoise.auditing.item import ScoredPart, fill_column, score_part
 from equipoise.auditing.nearest import find_nearest
 from equipoise.auditing.permutation import compare_sets
-from equipoise.auditing.pile import PicturePile, Pile, count_parts
+from equipoise.auditing.pile import PicturePile, Pile, list_sizes
 from equipoise.auditing.prevalence import (
     estimate_copy_rate,
     expect_false_flags,
@@ -32,11 +38,12 @@ from equipoise.auditing.prevalence import (
 )
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Calibration, Stopwatch, q_values
-from equipoise.errors import BadInputError
+from equipoise.errors import BadInputError, RunError
 from equipoise.images import open_store, show_path
 from equipoise.runs import (
     Run,
     finish_run,
+    locate_part,
     lock_run,
     read_part,
     resume_run,
@@ -82,12 +89,24 @@ class Audit:
         }
 
 
-def run_audit(audit: Audit, out: Path) -> Run:
+Engine = Callable[[Audit, list[int]], Generator[tuple[int, ScoredPart]]]
+"""Asked for parts of an audit by their numbers, yields each once, scored, in any order."""
+
+
+def score_parts(audit: Audit, parts: list[int]) -> Generator[tuple[int, ScoredPart]]:
+    """Score parts in this process, in order."""
+    batch = Batch(audit.model.image_shape)
+    for number, loaded in audit.pile.read(parts):
+        yield number, score_part(audit.model, audit.calibration, loaded, batch=batch)
+
+
+def run_audit(audit: Audit, out: Path, *, engine: Engine = score_parts) -> Run:
     """Score the pile and answer; goes on where a stopped run of the same spec ended.
 
     Args:
         audit: What is asked.
         out: Run folder. A finished run of the same spec is returned as it is.
+        engine: Who scores the parts; default this process.
 
     Raises:
         BadInputError: when not one item of the pile can be read, a folder holds no picture, or
@@ -103,8 +122,8 @@ def run_audit(audit: Audit, out: Path) -> Run:
         if run.record.status == "finished":
             return run
         watch = Stopwatch()
-        batch = Batch(audit.model.image_shape)
-        evaluations = _score_missing(audit, run, batch)
+        parts = _list_missing(audit, run)
+        evaluations, batch = _write_parts(audit, run, engine(audit, parts))
         scoring = watch.seconds
         results = _answer(audit, run)
         cost = {
@@ -113,7 +132,7 @@ def run_audit(audit: Audit, out: Path) -> Run:
                 "answer": {"evaluations": 0, "seconds": round(watch.seconds - scoring, 2)},
             },
             "seconds": watch.seconds,
-            "batch": batch.size,
+            "batch": batch,
         }
         return finish_run(run, results=results, cost=cost)
 
@@ -131,23 +150,44 @@ def _check(audit: Audit) -> None:
     audit.calibration.check_model(audit.model)
 
 
-def _score_missing(audit: Audit, run: Run, batch: Batch) -> int:
-    """Score the parts that are not on the disk yet; return the network evaluations it took."""
-    done = {part.name for part in run.list_parts()}
-    numbers = range(count_parts(audit.pile))
-    missing = [number for number in numbers if f"part-{number:06d}.parquet" not in done]
-    evaluations = 0
-    with tqdm(total=len(audit.pile), desc="audit", unit="image") as progress:
-        for number, loaded in audit.pile.read(missing):
-            scored = score_part(audit.model, audit.calibration, loaded, batch=batch)
+def _list_missing(audit: Audit, run: Run) -> list[int]:
+    """List the parts that are not on the disk yet.
+
+    Raises:
+        RunError: when a file on the disk is damaged, or no part of this audit.
+    """
+    sizes = list_sizes(audit.pile)
+    missing = {locate_part(run, number): number for number in range(len(sizes))}
+    for path in run.list_parts():
+        rows, number = read_part(path, ["id"]).num_rows, missing.pop(path, None)
+        if number is None or rows != sizes[number]:
+            wanted = "none" if number is None else f"{sizes[number]} rows"
+            raise RunError(
+                f'"{path}" has {rows} rows where this audit has {wanted}: it was put there or '
+                "changed. Remove it, and start the same again to go on."
+            )
+    return [*missing.values()]
+
+
+def _write_parts(
+    audit: Audit, run: Run, scored_parts: Generator[tuple[int, ScoredPart]]
+) -> tuple[int, int | None]:
+    """Write the parts as they come; return the network evaluations and the smallest batch."""
+    evaluations, batches = 0, set[int]()
+    with (
+        tqdm(total=len(audit.pile), desc="audit", unit="image") as progress,
+        closing(scored_parts),
+    ):
+        for number, scored in scored_parts:
             # Before the rows: a part on the disk then always has its pictures and units.
             if audit.training is not None:
                 write_tensors(run, f"flagged-{number:06d}", {"pixels": scored.flagged.numpy()})
             write_tensors(run, f"units-{number:06d}", {"units": scored.units.numpy()})
             write_items(run, scored.table, part=number)
             evaluations += scored.evaluations
-            progress.update(len(loaded))
-    return evaluations
+            batches.add(scored.batch)
+            progress.update(scored.table.num_rows)
+    return evaluations, min(batches, default=None)
 
 
 def _answer(audit: Audit, run: Run) -> dict[str, Any]:

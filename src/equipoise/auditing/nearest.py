@@ -9,7 +9,6 @@ from tqdm.auto import tqdm
 
 from equipoise.auditing.item import fill_column
 from equipoise.auditing.pile import PicturePile, count_parts
-from equipoise.images import content_ids
 from equipoise.labels import NearestLabels, NearestSearch
 from equipoise.runs import Run, locate_part, read_part, write_items
 
@@ -28,15 +27,15 @@ def find_nearest(run: Run, training: PicturePile) -> dict[str, Any]:
     search = NearestSearch(torch.cat(flagged))
     seen = stream_training(training, search)
     found = search.finish()
-    rows = _describe(found, seen, training)
+    rows = _describe(found, training)
     start = 0
     for part in parts:
         stop = start + len(flagged[part])
         _fill_part(run, part, rows[start:stop])
         start = stop
     return {
-        "images": len(seen),
-        "failed": len(training) - len(seen),
+        "images": seen,
+        "failed": len(training) - seen,
         "labels": {name: found.names().count(name) for name in ("copy", "grey", "novel")},
     }
 
@@ -45,27 +44,23 @@ def _read_flagged(run: Run, part: int) -> UInt8[Tensor, "case channel height wid
     return torch.from_numpy(run.read_tensors(f"flagged-{part:06d}")["pixels"])
 
 
-def stream_training(training: PicturePile, search: NearestSearch) -> list[int]:
-    """Show every training picture to the search; return their rows in that order."""
-    seen: list[int] = []
-    row = 0
+def stream_training(training: PicturePile, search: NearestSearch) -> int:
+    """Show every training picture to the search, by its row; return how many could be read."""
+    seen = row = 0
     with tqdm(total=len(training), desc="training images", unit="image") as progress:
         for _, loaded in training.read(range(count_parts(training))):
-            readable = [(row + k, i.pixels) for k, i in enumerate(loaded) if i.pixels is not None]
+            readable = {row + k: i.pixels for k, i in enumerate(loaded) if i.pixels is not None}
             if readable:
-                pictures = torch.stack([pixels for _, pixels in readable])
-                search.add(pictures, content_ids(pictures))
-            seen += [place for place, _ in readable]
+                search.add(torch.stack([*readable.values()]), torch.tensor([*readable]))
+            seen += len(readable)
             row += len(loaded)
             progress.update(len(loaded))
     return seen
 
 
-def _describe(
-    found: NearestLabels, seen: list[int], training: PicturePile
-) -> list[dict[str, Any]]:
+def _describe(found: NearestLabels, training: PicturePile) -> list[dict[str, Any]]:
     """Describe the nearest image of each flagged item, with its thumbnail read again."""
-    rows = [seen[place] for place in found.nearest.tolist()]
+    rows = found.nearest.tolist()
     images = training.load(rows)
     return [
         {

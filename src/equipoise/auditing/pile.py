@@ -189,6 +189,11 @@ def count_parts(pile: Pile) -> int:
     return -(-len(pile) // PART)
 
 
+def list_sizes(pile: Pile) -> list[int]:
+    """List how many items each part of a pile has."""
+    return [min(PART, len(pile) - start) for start in range(0, len(pile), PART)]
+
+
 def load_entry(entry: Entry, shape: tuple[int, ...]) -> Loaded:
     """Read one listed picture; what cannot be read becomes a reason."""
     if entry.error is not None:

@@ -9,6 +9,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import UInt8
@@ -22,10 +23,12 @@ from equipoise.denoisers import Denoiser, Size
 from equipoise.detection import (
     Calibration,
     Null,
+    Precision,
     Spikiness,
+    Trial,
     build_default,
     calibrate_scores,
-    load_calibration,
+    try_precisions,
 )
 from equipoise.errors import BadInputError
 from equipoise.images import as_unit, content_ids
@@ -42,6 +45,8 @@ class Calibrated:
     """Reason why a picture could not be read, by its source."""
     left_out: dict[str, int]
     """Outputs left out because of their label: copy, grey."""
+    trial: Trial | None
+    """How bfloat16 did, where that was asked."""
 
 
 def calibrate_model(
@@ -56,6 +61,7 @@ def calibrate_model(
     device: str = "cpu",
     size: Size | None = None,
     sweep: Path | None = None,
+    precision: Precision | Literal["auto"] | None = None,
 ) -> Calibrated:
     """Calibrate a model on fresh outputs, or on a folder of pictures.
 
@@ -70,6 +76,8 @@ def calibrate_model(
         device: Where the model computes.
         size: Height and width of the pictures, pixels.
         sweep: Run folder of a sweep on reference pictures, whose detector is taken.
+        precision: Arithmetic of the detector; "auto" for bfloat16 where a short trial at the
+            start finds it faster and as good; None for the detector's own.
 
     Raises:
         BadInputError: unless exactly one source of pictures is given and one can be read.
@@ -83,43 +91,57 @@ def calibrate_model(
     asked = read_asked(prompts, generate)
     subject = open_subject(name, device=device, size=size)
     denoiser = subject.denoiser
-    pile: Pile
-    if reference is not None:
-        null: Null = "held-out real"
-        pile = PicturePile(reference, denoiser.image_shape)
-    else:
-        null = "own outputs" if training is None else "generated and novel"
-        pile = GeneratedPile(
-            subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked
-        )
+    pile: Pile = (
+        GeneratedPile(subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked)
+        if reference is None
+        else PicturePile(reference, denoiser.image_shape)
+    )
     pictures, failed = read_pictures(pile)
     left_out: dict[str, int] = {}
     if training is not None:
         pictures, left_out = _keep_novel(pictures, training)
-    known = load_calibration(subject.shipped) if subject.shipped else None
-    swept = None if sweep is None else read_chosen(sweep)
-    calibration = _calibrate(denoiser, pictures, known, swept, fpr=fpr, null=null)
-    return Calibrated(calibration, failed, left_out)
-
-
-def _calibrate(
-    denoiser: Denoiser,
-    pictures: UInt8[Tensor, "case channel height width"],
-    known: Calibration | None,
-    swept: Spikiness | None,
-    *,
-    fpr: float,
-    null: Null,
-) -> Calibration:
-    """Take the detector of a sweep, or the shipped one and its known copies."""
-    if swept is not None:
-        known = None  # its known copies were scored by another detector
-    detector = swept or (known.detector if known else build_default(denoiser))
+    known = subject.load_calibration()
+    chosen = _choose_detector(denoiser, known, sweep)
+    detector, trial = _choose_precision(denoiser, chosen, pictures, precision)
     scores = detector.score(denoiser, as_unit(pictures), content_ids(pictures))
-    return calibrate_scores(
+    # Known copies count where they were scored by this very detector.
+    copies = known.copies if known and known.detector == detector else ()
+    calibration = calibrate_scores(
         detector, denoiser, scores.values, pictures,
-        fpr=fpr, null=null, copies=known.copies if known else (),
+        fpr=fpr, null=_name_null(reference, training), copies=copies,
     )  # fmt: skip
+    return Calibrated(calibration, failed, left_out, trial)
+
+
+def _name_null(reference: str | Path | None, training: str | Path | None) -> Null:
+    if reference is not None:
+        return "held-out real"
+    return "own outputs" if training is None else "generated and novel"
+
+
+def _choose_detector(
+    denoiser: Denoiser, known: Calibration | None, sweep: Path | None
+) -> Spikiness:
+    """Take what a sweep chose, else what the model ships, else the paper's."""
+    if sweep is not None:
+        return read_chosen(sweep)
+    return known.detector if known else build_default(denoiser)
+
+
+def _choose_precision(
+    denoiser: Denoiser,
+    detector: Spikiness,
+    pictures: UInt8[Tensor, "case channel height width"],
+    asked: Precision | Literal["auto"] | None,
+) -> tuple[Spikiness, Trial | None]:
+    """Fix the arithmetic in the detector; with the trial where it had to be tried."""
+    if asked is None:
+        return detector, None
+    trial = None
+    if asked == "auto":
+        trial = try_precisions(denoiser, detector, as_unit(pictures), content_ids(pictures))
+        asked = trial.precision
+    return detector.model_copy(update={"precision": asked}), trial
 
 
 def read_chosen(sweep: Path) -> Spikiness:

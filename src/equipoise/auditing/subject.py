@@ -8,10 +8,11 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, Size, check_device, encode_prompts, guide
+from equipoise.denoisers import Denoiser, Size, check_device, encode_prompts
+from equipoise.detection import Calibration, load_calibration
 from equipoise.errors import BadInputError
 from equipoise.loading import load
-from equipoise.sampling import SamplerSpec, sample_items
+from equipoise.sampling import SamplerSpec
 from equipoise.zoo.package import MODELS, PREFIX, load_zoo
 from equipoise.zoo.recipe import RECIPES
 
@@ -47,11 +48,11 @@ class Subject:
             conditions = self.draw_conditions(item_ids, seed)
         else:
             conditions = encode_prompts(self.denoiser, prompts)
-        return sample_items(
-            guide(self.denoiser, self.sampler.guidance), item_ids,
-            self.sampler.list_sigmas(self.denoiser),
-            seed=seed, batch=self.sampler.batch, conditions=conditions,
-        )  # fmt: skip
+        return self.sampler.sample(self.denoiser, item_ids, seed=seed, conditions=conditions)
+
+    def load_calibration(self) -> Calibration | None:
+        """Read its own calibration; None where none was shipped with it."""
+        return None if self.shipped is None else load_calibration(self.shipped)
 
 
 def follow_prompts(subject: Subject) -> Subject:

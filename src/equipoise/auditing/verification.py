@@ -21,20 +21,21 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import UInt8
+from scipy import stats
 from torch import Tensor
 
 from equipoise.auditing.nearest import stream_training
-from equipoise.auditing.pile import PicturePile
+from equipoise.auditing.pile import PicturePile, encode_thumbnail
 from equipoise.auditing.subject import Subject, encode_prompts
 from equipoise.bench.baselines import DenoisingResidual
 from equipoise.bench.interval import Estimate, exact_rate
-from equipoise.denoisers import fingerprint, guide
+from equipoise.denoisers import fingerprint
 from equipoise.detection import Stopwatch, q_values
 from equipoise.errors import BadInputError, RunError
 from equipoise.images import as_unit, content_ids, quantize
 from equipoise.labels import NearestSearch
+from equipoise.report import render_report
 from equipoise.runs import ITEM_SCHEMA, Run, finish_run, start_run, write_items
-from equipoise.sampling import sample_items
 
 REFERENCE = 400
 """Outputs of each model that set its threshold, at most."""
@@ -45,9 +46,11 @@ SCHEMA = pa.schema(
         ("generation", pa.string()),
         ("ratio", pa.float64()),
         ("label", pa.string()),
+        ("thumbnail", pa.binary()),
     ]
 )
 """Columns of a verification's items."""
+GENERATIONS = ("same noise", "new noise")
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,11 @@ class Asked:
             conditions = encode_prompts(subject.denoiser, self.prompts)
         else:
             conditions = subject.draw_conditions(self.sources, self.seed)
-        sampler, denoiser = subject.sampler, subject.denoiser
-        drawn = sample_items(
-            guide(denoiser, sampler.guidance), [source + stream for source in self.sources],
-            sampler.list_sigmas(denoiser),
-            seed=self.seed, batch=sampler.batch, conditions=conditions,
+        drawn = subject.sampler.sample(
+            subject.denoiser, [source + stream for source in self.sources],
+            seed=self.seed, conditions=conditions,
         )  # fmt: skip
-        return torch.cat([quantize(denoiser.decode(x0)) for x0 in drawn])
+        return torch.cat([quantize(subject.denoiser.decode(x0)) for x0 in drawn])
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,8 @@ def verify(
         for row in _judge_model(name, subject, requests, sigma=sigma, reference=reference)
     ]
     pictures = torch.stack([row.pop("picture") for row in rows])
+    for row, picture in zip(rows, pictures, strict=True):
+        row["thumbnail"] = encode_thumbnail(picture)
     labels: Sequence[dict[str, Any]] = [{}] * len(rows)
     if training is not None:
         labels = list(_label(pictures, training, after.denoiser.image_shape))
@@ -171,14 +174,17 @@ def verify(
         row["verdict"] = "memorized" if row["p_value"] <= spec["promised"] else "not_memorized"
     write_items(made, pa.Table.from_pylist(table, schema=SCHEMA))
     results = {"flagged": len(requests.flagged.sources), "rates": count_rates(table)}
-    return finish_run(made, results=results, cost={"seconds": watch.seconds})
+    results |= {"changes": count_changes(table)}
+    finished = finish_run(made, results=results, cost={"seconds": watch.seconds})
+    render_report(folder)
+    return finished
 
 
 def count_rates(table: Sequence[dict[str, Any]]) -> dict[str, dict[str, Estimate]]:
     """Count, by model and generation, what is flagged, and what is a copy where that is known."""
     rates: dict[str, dict[str, Estimate]] = {}
     for model in ("before", "after"):
-        for generation in ("same noise", "new noise"):
+        for generation in GENERATIONS:
             chosen = [r for r in table if (r["model"], r["generation"]) == (model, generation)]
             found = [r["verdict"] == "memorized" for r in chosen]
             rates[f"{model}, {generation}"] = {"flagged": exact_rate(sum(found), len(found))}
@@ -186,6 +192,26 @@ def count_rates(table: Sequence[dict[str, Any]]) -> dict[str, dict[str, Estimate
             if copies:
                 rates[f"{model}, {generation}"]["copies"] = exact_rate(sum(copies), len(copies))
     return rates
+
+
+def count_changes(table: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | int]]:
+    """Count, by generation, which requests are flagged only before, only after, or both times.
+
+    `p_value` is that of McNemar's exact test, two-sided: were the mitigation without effect, those
+    flagged once would be flagged before or after with equal chances.
+    """
+    changes: dict[str, dict[str, float | int]] = {}
+    for generation in GENERATIONS:
+        before, after = (
+            {r["source"] for r in table if r["verdict"] == "memorized"
+             and (r["model"], r["generation"]) == (model, generation)}
+            for model in ("before", "after")
+        )  # fmt: skip
+        gone, new = len(before - after), len(after - before)
+        p_value = float(stats.binomtest(gone, gone + new).pvalue) if gone + new else 1.0
+        counts = {"gone": gone, "left": len(before & after), "new": new}
+        changes[generation] = counts | {"p_value": p_value}
+    return changes
 
 
 def _check(run: Run, before: Subject, after: Subject) -> None:
@@ -210,7 +236,7 @@ def _judge_model(
     detector = DenoisingResidual(sigma=subject.denoiser.snap(sigma))
     cleared = requests.cleared.choose(reference).generate(subject, stream="")
     known, flagged = _score(detector, subject, cleared), requests.flagged
-    for generation, stream in (("same noise", ""), ("new noise", "/verify")):
+    for generation, stream in zip(GENERATIONS, ("", "/verify"), strict=True):
         pictures = flagged.generate(subject, stream=stream)
         scores = _score(detector, subject, pictures)
         above = (known[None] >= scores[:, None]).sum(axis=1)

@@ -12,6 +12,7 @@ import torch
 
 from equipoise.bench.emoji import prepare_text_to_image
 from equipoise.bench.fit import NUM_OUTPUTS, Fitted, fit_zoo_model
+from equipoise.bench.grid import write_grid
 from equipoise.bench.interval import exact_rate
 from equipoise.bench.outputs import count_labels
 from equipoise.bench.session import train_session
@@ -174,6 +175,8 @@ def fit_package(name: str, folder: Path) -> None:
     fitted.calibration.save(folder / name / "calibration.json")
     fitted.rivals.save(folder / name / "rivals.json")
     card = model.card | {"outputs": count_outputs(fitted)}
+    if isinstance(model.recipe, SdRecipe):
+        card["grid"] = write_grid(model, folder / name)
     save_card(folder / name / "card.json", card)
 
 

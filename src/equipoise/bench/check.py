@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from equipoise.bench.build import CHECKED_OUTPUTS
+from equipoise.bench.grid import draw_grid, measure_psnr
 from equipoise.bench.outputs import count_labels, generate_outputs
 from equipoise.bench.watch import look
 from equipoise.denoisers import fingerprint
@@ -14,6 +17,8 @@ from equipoise.zoo.recipe import RECIPES
 
 # Another processor rounds otherwise; a picture at the edge of a label may fall to either side.
 TOLERATED_SHARE = 0.02
+SAME_PSNR = 35
+"""Of two drawings of one grid, dB: what is left is rounding."""
 LABELS = ("copy", "grey", "novel")
 
 
@@ -55,7 +60,20 @@ def check_zoo_model(name: str, folder: Path = MODELS) -> list[Check]:
     checks.append(_equal("calibration", expected, calibration.fingerprint))
     outputs = generate_outputs(model, CHECKED_OUTPUTS, seed=model.recipe.seed, stream="recipe")
     found = count_labels(outputs, CHECKED_OUTPUTS)
-    return [*checks, _close("first outputs", model.card["outputs"]["first"], found)]
+    checks.append(_close("first outputs", model.card["outputs"]["first"], found))
+    return [*checks, *_check_grid(model, folder / model.recipe.name)]
+
+
+def _check_grid(model: ZooModel, folder: Path) -> list[Check]:
+    """Draw the grid of a text-to-image model again, with stock diffusers."""
+    if "grid" not in model.card:
+        return []
+    record = model.card["grid"]
+    drawn = draw_grid(folder, record)
+    with Image.open(folder / record["file"]) as shipped:
+        psnr = measure_psnr(drawn, shipped.convert("RGB"))
+    told = f"at least {SAME_PSNR} dB"
+    return [Check("samples by diffusers", told, f"{psnr:.0f} dB", psnr >= SAME_PSNR)]
 
 
 def _check_look(model: ZooModel, step: int) -> list[Check]:

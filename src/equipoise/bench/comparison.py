@@ -9,22 +9,25 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
+from equipoise.bench.budget import count_outputs, is_costly
 from equipoise.bench.contest import (
     Outcome,
     describe_outcome,
     describe_skipped,
     run_contest,
 )
-from equipoise.bench.demo import DemoParts
+from equipoise.bench.demo import DemoParts, describe_cost
 from equipoise.bench.entry import Entry, list_entries, list_entries_of_others, select_entries
+from equipoise.bench.outputs import build_unjudged
 from equipoise.bench.prompted import Claim, build_prompted_stage, list_warnings
-from equipoise.bench.stage import Stage, build_stage
+from equipoise.bench.stage import Stage, build_stage, build_training_stage
+from equipoise.bench.trial import run_trials
 from equipoise.denoisers import Denoiser, fingerprint
 from equipoise.detection import Detector, Stopwatch
 from equipoise.runs import Run, finish_run, start_run, write_items, write_tensors
+from equipoise.zoo.package import load_zoo
 from equipoise.zoo.planting import PlantedImage
 
-NUM_SAMPLES = 1000
 RESIDUAL = "denoising_residual"
 
 
@@ -38,6 +41,10 @@ class Arena:
     stage: Stage
     entries: Sequence[Entry]
     planted: Mapping[int, PlantedImage] = field(default_factory=dict)
+    whatever_it_costs: bool = False
+    """Whether detectors out of reach take part."""
+    tried: bool = False
+    """Whether changed pictures and settings follow."""
 
 
 def run_bench(
@@ -47,7 +54,8 @@ def run_bench(
     seed: int,
     detectors: Sequence[str] = (),
     outside: Sequence[Detector] = (),
-    num_samples: int = NUM_SAMPLES,
+    num_samples: int | None = None,
+    full: bool = False,
 ) -> Run:
     """Compare detectors on models whose copies are known, and write the run folder.
 
@@ -57,7 +65,9 @@ def run_bench(
         seed: Seed of the outputs.
         detectors: Names of shipped detectors; none means all. The residual always takes part.
         outside: Detectors of others, under the names on their cards.
-        num_samples: Outputs of each of the two streams of a model.
+        num_samples: Outputs of each of the two streams of a model; None: by what they cost.
+        full: Put every detector to the trials of `bench/trial.py` besides, and tell planted
+            training images from held-out ones on the earlier saves of each training.
     """
     watch = Stopwatch()
     spec = {
@@ -66,17 +76,42 @@ def run_bench(
         "outside": [detector.card.name for detector in outside],
         "seed": seed,
         "num_samples": num_samples,
+        "full": full,
     }
     run = _start(folder, spec, {p.model.recipe.name: p.model.denoiser for p in models})
 
     def build_arena(parts: DemoParts) -> Arena:
         model = parts.model
-        stage = build_stage(model, seed=seed, num_samples=num_samples)
+        count = num_samples or count_outputs(model.recipe.sampler, model.denoiser)
+        stage = build_stage(model, seed=seed, num_samples=count)
         entries = _choose_entries(list_entries(parts), detectors, outside)
-        name, twin = f"zoo:{model.recipe.name}", parts.twin.denoiser
-        return Arena(name, model.denoiser, twin, stage, entries, model.planted)
+        name, twin = f"zoo:{model.recipe.name}", parts.twin
+        return Arena(
+            name, model.denoiser, twin, stage, entries, model.planted,
+            whatever_it_costs=full or bool(detectors), tried=full,
+        )  # fmt: skip
 
-    return _compare(run, map(build_arena, models), watch)
+    def build_arenas() -> Iterator[Arena]:
+        for parts in models:
+            yield build_arena(parts)
+            if full:
+                yield from _build_saves(parts, detectors, outside)
+
+    return _compare(run, build_arenas(), watch)
+
+
+def _build_saves(
+    parts: DemoParts, detectors: Sequence[str], outside: Sequence[Detector]
+) -> Iterator[Arena]:
+    """Build an arena for every earlier save, of the detectors that need the picture alone."""
+    for step in parts.model.card.get("saves", {}).values():
+        model = load_zoo(f"{parts.model.recipe.name}@{step}")
+        entries = list_entries_of_others(model.denoiser, model.recipe.sampler)
+        alone = [one for one in _choose_entries(entries, detectors, outside) if one.needs_no_words]
+        yield Arena(
+            f"zoo:{model.recipe.name}@{step}", model.denoiser, parts.twin,
+            build_training_stage(model), alone, model.planted,
+        )  # fmt: skip
 
 
 def run_prompted_bench(
@@ -113,8 +148,9 @@ def run_prompted_bench(
         "sampler": claim.sampler.model_dump(),
     }
     arena = Arena(
-        claim.name, claim.denoiser, None, stage, _choose_entries(entries, detectors, outside)
-    )
+        claim.name, claim.denoiser, None, stage, _choose_entries(entries, detectors, outside),
+        whatever_it_costs=bool(detectors),
+    )  # fmt: skip
     run = _start(folder, spec, {claim.name: claim.denoiser})
     return _compare(run, iter([arena]), watch)
 
@@ -133,25 +169,47 @@ def _choose_entries(
 
 def _compare(run: Run, arenas: Iterator[Arena], watch: Stopwatch) -> Run:
     """Let the detectors of every arena compete; one model at a time is held in memory."""
-    rows, cost = [], {}
+    rows, trials, cost = [], [], {}
     for place, arena in enumerate(arenas):
         stage = arena.stage
-        cost[f"sample and label {arena.name}"] = _cost(stage.evaluations, stage.seconds)
+        cost[f"sample and label {arena.name}"] = describe_cost(stage.evaluations, stage.seconds)
         scoring = Stopwatch()
         outcomes = _run_all(arena)
         spent = sum(outcome.spent for _, outcome in outcomes if isinstance(outcome, Outcome))
-        cost[f"score {arena.name}"] = _cost(spent, scoring.seconds)
+        cost[f"score {arena.name}"] = describe_cost(spent, scoring.seconds)
         rows += [{"model": arena.name} | row for row in _list_rows(outcomes, arena)]
         _write(run, place, arena, outcomes)
-    results = {"rows": rows, "warnings": list_warnings(rows)}
+        if arena.tried:
+            trying = Stopwatch()
+            trials += [{"model": arena.name} | row for row in _try_all(arena, outcomes)]
+            cost[f"trials of {arena.name}"] = {"seconds": round(trying.seconds, 2)}
+    results = {"rows": rows, "trials": trials, "warnings": list_warnings(rows)}
     return finish_run(run, results=results, cost={"parts": cost, "seconds": watch.seconds})
 
 
 def _run_all(arena: Arena) -> list[tuple[Entry, Outcome | str]]:
     shown = tqdm(arena.entries, desc=arena.name, unit="detector", leave=False)
     return [
-        (entry, run_contest(entry, arena.stage, arena.denoiser, arena.twin)) for entry in shown
-    ]
+        (
+            entry,
+            run_contest(
+                entry, arena.stage, arena.denoiser, arena.twin,
+                whatever_it_costs=arena.whatever_it_costs,
+            ),
+        )
+        for entry in shown
+    ]  # fmt: skip
+
+
+def _try_all(
+    arena: Arena, outcomes: Sequence[tuple[Entry, Outcome | str]]
+) -> Iterator[dict[str, Any]]:
+    """Put every detector that looks at the model, and does not cost much, to the trials."""
+    for _, outcome in outcomes:
+        if isinstance(outcome, str) or not outcome.detector.card.evaluations:
+            continue
+        if not is_costly(outcome.detector.card, arena.denoiser):
+            yield from run_trials(outcome, arena.stage, arena.denoiser)
 
 
 def _list_rows(
@@ -179,23 +237,14 @@ def _write(
             columns[entry.name] = np.full(len(report), np.nan)
             columns[entry.name][outcome.rows] = outcome.scores
     first = next(iter(columns.values()), np.full(len(report), np.nan))
-    count = len(report)
+    sources = [f"{name}/report/{row:06d}" for row in range(len(report))]
+    scores = pa.array(first, mask=np.isnan(first))
     table = pa.table(
-        {
-            "id": report.ids,
-            "source": [f"{name}/report/{row:06d}" for row in range(count)],
-            "score": pa.array(first, mask=np.isnan(first)),
-            "p_value": pa.nulls(count, pa.float64()),
-            "q_value": pa.nulls(count, pa.float64()),
-            "verdict": pa.nulls(count, pa.string()),
-            "error": pa.nulls(count, pa.string()),
-            "model": [name] * count,
+        build_unjudged(report.ids, sources, scores)
+        | {
+            "model": [name] * len(report),
             "planted": pa.array(report.planted, mask=report.planted < 0),
         }
     )
     write_items(run, table, part=place)
     write_tensors(run, f"scores-{place}", columns)
-
-
-def _cost(evaluations: int, seconds: float) -> dict[str, float | int]:
-    return {"evaluations": evaluations, "seconds": round(seconds, 2)}

@@ -58,6 +58,12 @@ class ConceptSet(Protocol):
         """Draw real pictures with a concept, and as many without; the instrument saw none."""
         ...
 
+    def caption_references(
+        self, concept: Concept, *, count: int, seed: int
+    ) -> tuple[Sequence[str], Sequence[str]] | None:
+        """Return the captions of those pictures, on both sides; None: they have none."""
+        ...
+
     def draw_held_out(self, *, count: int, seed: int) -> Pictures:
         """Draw real pictures that the model was not trained on and that show no concept."""
         ...

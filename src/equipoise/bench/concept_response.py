@@ -16,6 +16,7 @@ from torch import Tensor
 from equipoise.bench.concept import ConceptSet, Pictures
 from equipoise.bench.drift import Drawn, measure_diversity, measure_drift, measure_spread
 from equipoise.bench.generation import Seeds, Studio
+from equipoise.bench.random_directions import RandomDirections
 from equipoise.bench.resampling import estimate_mean, estimate_median, estimate_ratio
 from equipoise.steering import ConceptVector
 from equipoise.steering.dose import correlate_ranks, find_drift_at_gain, find_usable, fit_slopes
@@ -58,7 +59,7 @@ def measure_concept(
     vector: ConceptVector,
     null: ConceptVector,
     *,
-    floor: Float[np.ndarray, " direction"],
+    random: RandomDirections,
     strengths: Sequence[float],
     references: int,
 ) -> ConceptResponse:
@@ -71,7 +72,7 @@ def measure_concept(
         seeds: What is steered.
         vector: Of the concept.
         null: Of the same references, dealt by chance.
-        floor: Mean absolute change of the score by each random direction.
+        random: Directions of the size of the vector.
         strengths: Without 0, rising.
         references: Real pictures that are asked for, with the concept.
     """
@@ -79,36 +80,64 @@ def measure_concept(
     drawn = studio.draw(seeds, vector, grid.tolist())
     curve, concept = read_curve(known, drawn, place), known.concepts[place]
     shown, without = known.draw_references(concept, count=references, seed=studio.seed)
-    drift, diversity = measure_drift(drawn), measure_diversity(drawn)
-    least = LEAST_DIVERSITY * measure_spread(shown) / measure_spread(drawn[0])
-    usable = find_usable(grid, drift, diversity, cap=MOST_DRIFT, floor=least)
-    at = int(np.flatnonzero(grid <= max(min(usable, 1.0), grid[1]))[-1])
-    shuffled = read_curve(known, studio.draw(seeds, null, [0.0, float(grid[at])]), place)
+    found = _measure_range(grid, drawn, shown)
+    at = int(np.flatnonzero(grid <= max(min(found.usable, 1.0), grid[1]))[-1])
+    strength = float(grid[at])
+    shuffled = read_curve(known, studio.draw(seeds, null, [0.0, strength]), place)
     pixels = add_pixel_mean(known, drawn[0], place, shown, without)
     figures = {
         "name": concept.name,
         "references": references,
-        **_describe_curve(grid, curve, usable),
-        "gain": estimate_mean(curve.scores[:, at] - curve.scores[:, 0])
-        | {"strength": float(grid[at])},
-        "gain_over_random": estimate_ratio(curve.scores[:, at] - curve.scores[:, 0], floor),
-        "random_change": estimate_mean(floor),
+        **_describe_curve(grid, curve, found.usable),
+        **_compare_change(curve.scores[:, at] - curve.scores[:, 0], strength, random, place),
         "shuffled_change": float(np.abs(np.diff(shuffled.scores, axis=1)).mean()),
         "drift": {
             "at_gain": EQUAL_GAIN,
-            "value": find_drift_at_gain(curve.gain, drift, EQUAL_GAIN),
+            "value": find_drift_at_gain(curve.gain, found.drift, EQUAL_GAIN),
             "pixel_mean": pixels.pop("drift_at_gain"),
         },
         "pixel_mean": pixels,
         "prompt_edit": _ask_instead(studio, known, place, seeds, drawn[0]),
-        "usable_range": [0.0, usable],
+        "usable_range": [0.0, found.usable],
         "gap": vector.record.recipe["gap"],
-        "drift_curve": drift.tolist(),
-        "diversity_curve": diversity.tolist(),
+        "drift_curve": found.drift.tolist(),
+        "diversity_curve": found.diversity.tolist(),
         "kept_curve": curve.kept,
-        "least_diversity": least,
+        "least_diversity": found.least,
     }
     return ConceptResponse(figures, drawn)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """How far outputs move over strength, how different they stay, and up to where they may."""
+
+    drift: Float[np.ndarray, " strength"]
+    diversity: Float[np.ndarray, " strength"]
+    least: float
+    """Diversity below which they are no longer as different as real pictures are."""
+    usable: float
+
+
+def _measure_range(
+    grid: Float[np.ndarray, " strength"], drawn: Drawn, shown: References
+) -> _Range:
+    drift, diversity = measure_drift(drawn), measure_diversity(drawn)
+    least = LEAST_DIVERSITY * measure_spread(shown) / measure_spread(drawn[0])
+    usable = find_usable(grid, drift, diversity, cap=MOST_DRIFT, floor=least)
+    return _Range(drift, diversity, least, usable)
+
+
+def _compare_change(
+    change: Float[np.ndarray, " case"], strength: float, random: RandomDirections, place: int
+) -> dict[str, Any]:
+    """Compare the change of the score at a strength with that by random directions."""
+    floor = random.measure(strength)[:, place]
+    return {
+        "gain": estimate_mean(change) | {"strength": strength},
+        "gain_over_random": estimate_ratio(change, floor),
+        "random_change": estimate_mean(floor),
+    }
 
 
 def read_curve(known: ConceptSet, drawn: Drawn, place: int) -> Curve:

@@ -5,8 +5,10 @@
 2. Its threshold is set on novel outputs of the selection stream, for one percent.
 3. Everything that is told comes from the report split: other planted images, other noise.
 
-A detector that costs much sees a seeded subsample of every part, and one that costs very much is
-not shown to the twin nor to real images, see `bench/budget.py`.
+A detector that costs much sees a seeded subsample of every part (to choose on, half of it, since
+every variant sees that), one that costs very much is not
+shown to the twin nor to real images, and one that costs more takes part where it is named only,
+see `bench/budget.py`.
 """
 
 from collections.abc import Mapping
@@ -15,14 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
-from equipoise.bench.budget import count_affordable, is_costly
+from equipoise.bench.budget import count_affordable, find_excess, is_costly
 from equipoise.bench.entry import Entry
 from equipoise.bench.interval import (
     Estimate,
     estimate_auroc,
     estimate_difference,
+    estimate_found_difference,
     estimate_sensitivity,
     exact_rate,
 )
@@ -55,13 +58,45 @@ class Outcome:
     seconds_per_item: float
     spent: int
 
+    @property
+    def allowed_above(self) -> int:
+        """How many novel outputs of the calibration lie above the threshold, for one percent."""
+        return int(FPR * (len(self.calibration) + 1) + 1e-9) - 1
+
+    @property
+    def threshold(self) -> float:
+        """What a copy must score more than to count as found."""
+        return float(np.sort(self.calibration)[len(self.calibration) - 1 - self.allowed_above])
+
+    def rate(
+        self,
+        copies: Float64[np.ndarray, " copy"],
+        groups: Int64[np.ndarray, " copy"],
+        novel: Float64[np.ndarray, " other"],
+    ) -> dict[str, Estimate]:
+        """Rate scores by the threshold: `auroc`, `tpr_at_1pct_fpr` and `fpr`."""
+        return {
+            "auroc": estimate_auroc(copies, groups, novel),
+            "tpr_at_1pct_fpr": estimate_sensitivity(
+                copies, groups, self.calibration, allowed_above=self.allowed_above
+            ),
+            "fpr": exact_rate(int((novel > self.threshold).sum()), len(novel)),
+        }
+
 
 def run_contest(
-    entry: Entry, stage: Stage, denoiser: Denoiser, twin: Denoiser | None
+    entry: Entry,
+    stage: Stage,
+    denoiser: Denoiser,
+    twin: Denoiser | None,
+    *,
+    whatever_it_costs: bool = True,
 ) -> Outcome | str:
     """Choose, calibrate and score; or say why the detector cannot be used on the model."""
     card = entry.candidates[0].card
     obstacle = find_obstacle(card, denoiser)
+    if not obstacle and not whatever_it_costs:
+        obstacle = find_excess(card, denoiser)
     if obstacle:
         return obstacle
     limit, costly = count_affordable(card, denoiser), is_costly(card, denoiser)
@@ -71,9 +106,8 @@ def run_contest(
         spent.append(_score(detector, model, items))
         return spent[-1].values.numpy()
 
-    choose, calibrate = (
-        part.pick(part.find_first(limit)) for part in (stage.choose, stage.calibrate)
-    )
+    choose = stage.choose.pick(stage.choose.find_first(limit // 2))
+    calibrate = stage.calibrate.pick(stage.calibrate.find_first(limit))
     planted = torch.from_numpy(choose.planted)
     areas = [
         weighted_auroc(torch.from_numpy(ask(candidate, denoiser, choose)), planted)
@@ -124,27 +158,19 @@ def describe_outcome(
     planted = stage.report.planted[outcome.rows]
     copy, groups = planted >= 0, planted[planted >= 0]
     copies, novel = outcome.scores[copy], outcome.scores[~copy]
-    allowed = int(FPR * (len(outcome.calibration) + 1) + 1e-9) - 1
-    threshold = np.sort(outcome.calibration)[len(outcome.calibration) - 1 - allowed]
     card = outcome.detector.card
-    return {
-        "detector": outcome.entry.name,
-        "baseline": outcome.entry.baseline,
-        "needs": list(card.needs),
-        "source": card.source,
-        "reason": None,
+    is_rival = residual is not None and residual.entry.name != outcome.entry.name
+    versus = compare_outcomes(outcome, residual, stage) if residual and is_rival else None
+    return _describe_entry(outcome.entry, card, reason=None) | {
         "sign": outcome.sign,
         "chosen": _describe_detector(outcome.detector),
         "chosen_auroc": outcome.chosen_auroc,
-        "auroc": estimate_auroc(copies, groups, novel),
-        "tpr_at_1pct_fpr": estimate_sensitivity(
-            copies, groups, outcome.calibration, allowed_above=allowed
-        ),
-        "fpr": exact_rate(int((novel > threshold).sum()), len(novel)),
+        **outcome.rate(copies, groups, novel),
         "clean_twin_auroc": None
         if outcome.twin is None
         else estimate_auroc(outcome.twin[copy], groups, outcome.twin[~copy]),
-        "minus_residual": _compare(outcome, residual, stage),
+        "minus_residual": None if versus is None else versus.auroc,
+        "found_minus_residual": None if versus is None else versus.found,
         "against": {
             name: None if real is None else estimate_auroc(copies, groups, real)
             for name, real in outcome.arms.items()
@@ -157,10 +183,7 @@ def describe_outcome(
             "novel": len(novel),
             "calibration": len(outcome.calibration),
         },
-        "roc": {
-            "fpr": ROC_POINTS.tolist(),
-            "tpr": [float((copies > _find_threshold(novel, f)).mean()) for f in ROC_POINTS],
-        },
+        "roc": _trace_roc(copies, novel),
         "evaluations": card.evaluations,
         "seconds_per_item": outcome.seconds_per_item,
     }
@@ -169,30 +192,56 @@ def describe_outcome(
 def describe_skipped(entry: Entry, reason: str) -> dict[str, Any]:
     """Turn a detector that cannot be used into a row that says why."""
     card = entry.candidates[0].card
-    figures = ("sign", "chosen", "chosen_auroc", "auroc", "tpr_at_1pct_fpr", "fpr",
-               "clean_twin_auroc", "minus_residual", "against", "by_kind", "by_multiplicity", "n",
-               "roc", "evaluations", "seconds_per_item")  # fmt: skip
-    told = {
+    figures = (
+        "sign", "chosen", "chosen_auroc", "auroc", "tpr_at_1pct_fpr", "fpr", "clean_twin_auroc",
+        "minus_residual", "found_minus_residual", "against", "by_kind", "by_multiplicity", "n",
+        "roc", "evaluations", "seconds_per_item",
+    )  # fmt: skip
+    return _describe_entry(entry, card, reason=reason) | dict.fromkeys(figures)
+
+
+def _describe_entry(entry: Entry, card: Card, *, reason: str | None) -> dict[str, Any]:
+    """Say what a row is of, and why it holds no figures; None: it does."""
+    return {
         "detector": entry.name,
         "baseline": entry.baseline,
         "needs": list(card.needs),
         "source": card.source,
         "reason": reason,
     }
-    return told | dict.fromkeys(figures)
 
 
-def _compare(outcome: Outcome, residual: Outcome | None, stage: Stage) -> Estimate | None:
-    """AUROC minus that of the denoising residual, on the items that both scored, paired."""
-    if residual is None or outcome.entry.name == residual.entry.name:
-        return None
-    place = {row: at for at, row in enumerate(residual.rows.tolist())}
-    common = [at for at, row in enumerate(outcome.rows.tolist()) if row in place]
-    mine = outcome.scores[common]
-    other = residual.scores[[place[int(outcome.rows[at])] for at in common]]
-    planted = stage.report.planted[outcome.rows[common]]
+@dataclass(frozen=True)
+class Comparison:
+    """One detector minus another on the report split: of AUROC, and of copies found at 1 %."""
+
+    auroc: Estimate
+    found: Estimate
+
+
+def compare_outcomes(
+    mine: Outcome, other: Outcome, stage: Stage, wanted: Bool[np.ndarray, " case"] | None = None
+) -> Comparison:
+    """Compare two detectors on the items of the report split that both scored.
+
+    Args:
+        mine: The first.
+        other: What is taken from it.
+        stage: Where both were measured.
+        wanted: Marks the items of the report split that count; all without it.
+    """
+    rows, *places = np.intersect1d(mine.rows, other.rows, return_indices=True)
+    kept = np.ones(len(rows), dtype=bool) if wanted is None else wanted[rows]
+    a, b = (one.scores[place[kept]] for one, place in zip((mine, other), places, strict=True))
+    planted = stage.report.planted[rows[kept]]
     copy = planted >= 0
-    return estimate_difference(mine[copy], mine[~copy], other[copy], other[~copy], planted[copy])
+    groups = planted[copy]
+    return Comparison(
+        auroc=estimate_difference(a[copy], a[~copy], b[copy], b[~copy], groups),
+        found=estimate_found_difference(
+            a[copy] > mine.threshold, b[copy] > other.threshold, groups
+        ),
+    )
 
 
 def _split_copies(
@@ -211,6 +260,11 @@ def _split_copies(
         name: estimate_auroc(copies[traits == name], groups[traits == name], novel)
         for name in sorted(set(traits.tolist()))
     }
+
+
+def _trace_roc(copies: np.ndarray, novel: np.ndarray) -> dict[str, list[float]]:
+    tpr = [float((copies > _find_threshold(novel, fpr)).mean()) for fpr in ROC_POINTS]
+    return {"fpr": ROC_POINTS.tolist(), "tpr": tpr}
 
 
 def _find_threshold(novel: np.ndarray, fpr: float) -> float:

@@ -16,14 +16,12 @@ from equipoise.bench.baselines import score_pictures
 from equipoise.bench.fit import Rivals
 from equipoise.bench.outputs import LabelledOutputs, generate_outputs
 from equipoise.bench.verdict import Evidence, evaluate
-from equipoise.denoisers import device_of, fingerprint
+from equipoise.denoisers import Denoiser, device_of, fingerprint
 from equipoise.detection import Calibration, Judgement, Scores, Stopwatch, judge, q_values
 from equipoise.images import as_unit
 from equipoise.representation import measure, observe
 from equipoise.runs import Run, finish_run, start_run, write_items, write_tensors
 from equipoise.zoo.package import ZooModel
-
-NUM_SAMPLES = 1800
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,13 @@ class DemoParts:
     """Everything the demo stands on."""
 
     model: ZooModel
-    twin: ZooModel
+    twin_name: str
+    twin: Denoiser
     calibration: Calibration
     rivals: Rivals
 
 
-def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int = NUM_SAMPLES) -> Run:
+def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int) -> Run:
     """Sample, score, label, judge and write the run folder.
 
     Args:
@@ -52,37 +51,44 @@ def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int = NU
         spec=_build_spec(parts, seed, num_samples),
         provenance={
             "fingerprint": fingerprint(parts.model.denoiser),
-            "twin_fingerprint": fingerprint(parts.twin.denoiser),
+            "twin_fingerprint": fingerprint(parts.twin),
         },
     )  # fmt: skip
     outputs = generate_outputs(parts.model, num_samples, seed=seed, stream="demo")
     images = as_unit(outputs.pictures)
     detector = parts.calibration.detector
     scores = detector.score(parts.model.denoiser, images, outputs.ids)
-    twin = detector.score(parts.twin.denoiser, images, outputs.ids)
-    paper = parts.rivals.paper.score(parts.model.denoiser, images, outputs.ids)
-    residual = parts.rivals.residual.score(parts.model.denoiser, images, outputs.ids)
+    compared = _choose_compared(outputs, parts.model.recipe.demo_negatives)
+    rows = np.flatnonzero(compared)
+    others = images[rows], [outputs.ids[row] for row in rows]
+    twin = detector.score(parts.twin, *others)
+    paper = parts.rivals.paper.score(parts.model.denoiser, *others)
+    residual = parts.rivals.residual.score(parts.model.denoiser, *others)
     judgement = judge(parts.calibration, scores, outputs.pictures)
     evidence = Evidence(
         outputs=outputs,
         scores=scores.values.numpy(),
-        twin=twin.values.numpy(),
-        paper=paper.values.numpy(),
-        baselines=_score_baselines(parts.rivals, residual, outputs),
+        compared=compared,
+        twin=_spread(twin, compared),
+        paper=_spread(paper, compared),
+        baselines={
+            "denoising_residual": _spread(residual, compared),
+            **_score_baselines(parts.rivals, outputs),
+        },
         verdicts=np.array(judgement.verdicts),
     )
     statistics = Stopwatch()
     results = evaluate(evidence, parts.calibration)
     results["profiles"] = _write_arrays(run, parts, outputs, scores)
     results["most_copied"] = _count_copies(parts.model, outputs)
-    write_items(run, _build_items(parts.model, outputs, scores, judgement, twin))
+    write_items(run, _build_items(parts.model, evidence, scores, judgement))
     cost_parts = {
-        "sample and label": _cost(outputs.evaluations, outputs.seconds),
-        "score": _cost(scores.evaluations, scores.seconds),
-        "score by the clean twin": _cost(twin.evaluations, twin.seconds),
-        "paper's statistic": _cost(paper.evaluations, paper.seconds),
-        "denoising residual": _cost(residual.evaluations, residual.seconds),
-        "intervals": _cost(0, statistics.seconds),
+        "sample and label": describe_cost(outputs.evaluations, outputs.seconds),
+        "score": describe_cost(scores.evaluations, scores.seconds),
+        "score by the clean twin": describe_cost(twin.evaluations, twin.seconds),
+        "paper's statistic": describe_cost(paper.evaluations, paper.seconds),
+        "denoising residual": describe_cost(residual.evaluations, residual.seconds),
+        "intervals": describe_cost(0, statistics.seconds),
     }
     return finish_run(run, results=results, cost={"parts": cost_parts, "seconds": watch.seconds})
 
@@ -90,7 +96,7 @@ def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int = NU
 def _build_spec(parts: DemoParts, seed: int, num_samples: int) -> dict[str, Any]:
     return {
         "model": f"zoo:{parts.model.recipe.name}",
-        "twin": f"zoo:{parts.twin.recipe.name}",
+        "twin": f"zoo:{parts.twin_name}",
         "seed": seed,
         "num_samples": num_samples,
         "sampler": parts.model.recipe.sampler.model_dump(),
@@ -100,27 +106,34 @@ def _build_spec(parts: DemoParts, seed: int, num_samples: int) -> dict[str, Any]
     }
 
 
-def _cost(evaluations: int, seconds: float) -> dict[str, float | int]:
+def describe_cost(evaluations: int, seconds: float) -> dict[str, float | int]:
+    """Say what a part of a run took, as its record holds it."""
     return {"evaluations": evaluations, "seconds": round(seconds, 2)}
 
 
-def _score_baselines(
-    rivals: Rivals, residual: Scores, outputs: LabelledOutputs
-) -> dict[str, np.ndarray]:
-    """Score by every baseline, higher = more memorized."""
+def _choose_compared(outputs: LabelledOutputs, num_negatives: int) -> np.ndarray:
+    """Mark what the twin and the rivals see: copies of report images, the first novel outputs."""
+    first_novel = outputs.novel & (outputs.novel.cumsum() <= num_negatives)
+    return outputs.copies_of("report") | first_novel
+
+
+def _spread(scores: Scores, compared: np.ndarray) -> np.ndarray:
+    """Put scores of some outputs at their rows; the others have none."""
+    column = np.full(len(compared), np.nan)
+    column[compared] = scores.values.numpy()
+    return column
+
+
+def _score_baselines(rivals: Rivals, outputs: LabelledOutputs) -> dict[str, np.ndarray]:
+    """Score by every picture baseline, higher = more memorized."""
     raw = score_pictures(outputs.pictures)
-    signed = {name: rivals.picture_signs[name] * values.numpy() for name, values in raw.items()}
-    return {"denoising_residual": residual.values.numpy(), **signed}
+    return {name: rivals.picture_signs[name] * values.numpy() for name, values in raw.items()}
 
 
 def _build_items(
-    model: ZooModel,
-    outputs: LabelledOutputs,
-    scores: Scores,
-    judgement: Judgement,
-    twin: Scores,
+    model: ZooModel, evidence: Evidence, scores: Scores, judgement: Judgement
 ) -> pa.Table:
-    interval = scores.interval()
+    outputs, interval = evidence.outputs, scores.interval()
     planted = [model.planted.get(index) for index in outputs.nearest.tolist()]
     return pa.table(
         {
@@ -139,7 +152,7 @@ def _build_items(
             "split": [split or None for split in outputs.splits.tolist()],
             "kind": [item.kind if item else None for item in planted],
             "multiplicity": [item.multiplicity if item else None for item in planted],
-            "twin_score": twin.values.numpy(),
+            "twin_score": pa.array(evidence.twin, mask=~evidence.compared),
         }
     )
 

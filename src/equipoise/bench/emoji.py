@@ -77,12 +77,12 @@ def _train(start: DecoderState, pictures: Tensor, recipe: DecoderRecipe, path: P
 
 
 def _save_pipeline(pipeline: Any, folder: Path, *, dtype: torch.dtype) -> None:  # noqa: ANN401
-    """Write a copy in the precision of what is shipped; the U-Net's weights are not trained."""
-    kept = type(pipeline)(
-        **{
-            name: deepcopy(part).to(dtype) if isinstance(part, nn.Module) else part
-            for name, part in pipeline.components.items()
-        },
-        requires_safety_checker=False,
-    )
-    kept.save_pretrained(folder)
+    """Write a copy in the precision of what is shipped; the U-Net's weights are not trained.
+
+    The text encoder stays as it is: transformers opens a file in its own precision, diffusers in
+    float32, and a pipeline of both does not run.
+    """
+    networks = {k: v for k, v in pipeline.components.items() if isinstance(v, nn.Module)}
+    kept = {k: deepcopy(v).to(dtype) for k, v in networks.items() if k != "text_encoder"}
+    whole = type(pipeline)(**pipeline.components | kept, requires_safety_checker=False)
+    whole.save_pretrained(folder)

@@ -83,20 +83,23 @@ class EmojiConcepts:
 
     def draw_references(self, concept: Concept, *, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Draw scenes with the concept, and with another value of the same attribute."""
-        stream = open_stream(f"{seed}|references|{concept.name}")
-        every = list_attributes()
-        chosen = [every[k] for k in stream.integers(len(every), size=count)]
-        others = [value for value in VALUES[concept.attribute] if value != concept.value]
-        shown = [_change(one, concept.attribute, concept.value) for one in chosen]
-        without = [_change(one, concept.attribute, str(stream.choice(others))) for one in chosen]
         sides = [
             render_scenes([
                 draw_scene(one, seed=seed, name=f"reference {side} {k}")
                 for k, one in enumerate(attributes)
             ])
-            for side, attributes in (("with", shown), ("without", without))
+            for side, attributes in zip(
+                ("with", "without"), _draw_sides(concept, count=count, seed=seed), strict=True
+            )
         ]  # fmt: skip
         return sides[0], sides[1]
+
+    def caption_references(
+        self, concept: Concept, *, count: int, seed: int
+    ) -> tuple[list[str], list[str]]:
+        """Write the captions of both sides: pair by pair they differ in one word."""
+        shown, without = _draw_sides(concept, count=count, seed=seed)
+        return [write_caption(one) for one in shown], [write_caption(one) for one in without]
 
     def draw_held_out(self, *, count: int, seed: int) -> Pictures:
         """Draw scenes of captions that no training scene has."""
@@ -139,6 +142,19 @@ def parse_concept(name: str) -> Concept:
         known = "; ".join(f"{key}: {', '.join(values)}" for key, values in VALUES.items())
         raise BadInputError(f'No concept "{name}" of emoji scenes. Known are {known}.')
     return Concept(name, attribute, value)
+
+
+def _draw_sides(
+    concept: Concept, *, count: int, seed: int
+) -> tuple[list[Attributes], list[Attributes]]:
+    """Draw what references show: the concept, and the same with another value in its place."""
+    stream = open_stream(f"{seed}|references|{concept.name}")
+    every = list_attributes()
+    chosen = [every[k] for k in stream.integers(len(every), size=count)]
+    others = [value for value in VALUES[concept.attribute] if value != concept.value]
+    shown = [_change(one, concept.attribute, concept.value) for one in chosen]
+    without = [_change(one, concept.attribute, str(stream.choice(others))) for one in chosen]
+    return shown, without
 
 
 def _score(measured: Measured, concept: Concept) -> float:

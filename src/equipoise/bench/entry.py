@@ -49,6 +49,11 @@ class Entry:
     candidates: tuple[Detector | PromptBaseline, ...]
     baseline: bool = False
 
+    @property
+    def needs_no_words(self) -> bool:
+        """Whether it can do with the picture alone: no condition, no words of a prompt."""
+        return not {"condition", "words"} & set(self.candidates[0].card.needs)
+
 
 def list_entries(parts: DemoParts) -> list[Entry]:
     """List everything that is shipped, for a model of the zoo."""

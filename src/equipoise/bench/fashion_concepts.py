@@ -57,6 +57,10 @@ class FashionConcepts:
         )
         return shown, without
 
+    def caption_references(self, concept: Concept, *, count: int, seed: int) -> None:
+        """Say that there are no captions."""
+        return None
+
     def draw_held_out(self, *, count: int, seed: int) -> Pictures:
         """Draw pictures of the test split."""
         order = open_stream(f"{seed}|held out").permutation(len(self._held_out))

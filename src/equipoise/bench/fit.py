@@ -119,7 +119,7 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
     )  # fmt: skip
     rivals = Rivals(
         paper=paper.detector,
-        residual=_choose_residual(model, _pick(outputs, selected), planted),
+        residual=choose_residual(model, outputs, selected),
         picture_signs=_choose_signs(_pick(outputs, selected), planted),
     )
     return Fitted(calibration, rivals, outputs)
@@ -202,7 +202,11 @@ def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return reference, np.concatenate([copies, others]), remaining
 
 
-def _choose_residual(model: ZooModel, part: _Part, planted: torch.Tensor) -> DenoisingResidual:
+def choose_residual(
+    model: ZooModel, outputs: LabelledOutputs, rows: np.ndarray
+) -> DenoisingResidual:
+    """Choose noise level and sign of the denoising residual on some outputs."""
+    part, planted = _pick(outputs, rows), name_copies(outputs, rows)
     candidates = []
     for sigma in list_sigmas(model.denoiser):
         residual = DenoisingResidual(sigma=sigma)

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from equipoise.denoisers import guide
 from equipoise.images import quantize
-from equipoise.sampling import draw_noise_batch, sample_heun
+from equipoise.sampling import sample_states
 from equipoise.steering import ConceptVector, Guidance, Window, steer
 from equipoise.zoo.package import ZooModel
 
@@ -106,14 +106,14 @@ class Studio:
         strengths: Float[Tensor, "vector row"],
     ) -> Float[Tensor, "row channel height width"]:
         denoiser = self._denoiser
-        noise = draw_noise_batch(
-            denoiser.sample_shape, seed=self.seed, item_ids=items.ids, draws=[0] * len(items)
-        )
         steered: AbstractContextManager[object] = nullcontext()
         if vectors:
             steered = steer(
                 denoiser, vectors, strength=strengths, window=self.window, guidance=self._guidance
             )
         with steered:
-            *_, last = sample_heun(denoiser, noise, self.list_sigmas(), cond=items.conditions)
+            *_, last = sample_states(
+                denoiser, items.ids, self.list_sigmas(),
+                seed=self.seed, conditions=items.conditions, solver=self._sampler.solver,
+            )  # fmt: skip
         return last.x

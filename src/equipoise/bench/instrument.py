@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from equipoise.bench.interval import Estimate, exact_rate
 from equipoise.errors import BadInputError
+from equipoise.images import as_unit
 from equipoise.zoo.fashion import CLASSES
 from equipoise.zoo.package import ZooModel
 from equipoise.zoo.scene_set import SceneSet
@@ -69,7 +70,7 @@ def build_instrument(model: ZooModel) -> Instrument:
     pictures, classes = model.training_set.images[: model.recipe.num_images], get_classes(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = _train(_scale(pictures[:NUM_FITTED]), classes[:NUM_FITTED])
+        network = _train(as_unit(pictures[:NUM_FITTED]), classes[:NUM_FITTED])
     found = _classify(network, pictures[NUM_FITTED:]).argmax(axis=1)
     right = found == classes[NUM_FITTED : len(pictures)].numpy()
     return Instrument(network, exact_rate(int(right.sum()), len(right)))
@@ -79,7 +80,7 @@ def _classify(
     network: nn.Module, pictures: UInt8[Tensor, "case channel height width"]
 ) -> Float[np.ndarray, "case label"]:
     with torch.no_grad():
-        logits = torch.cat([network(_scale(part)) for part in pictures.split(256)])
+        logits = torch.cat([network(as_unit(part)) for part in pictures.split(256)])
     return logits.double().softmax(dim=1).numpy()
 
 
@@ -108,7 +109,3 @@ def _vary(images: Float32[Tensor, "case channel height width"]) -> Float32[Tenso
     mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
     size = NOISE * torch.rand(len(images), 1, 1, 1)
     return torch.where(mirrored, images.flip(-1), images) + size * torch.randn_like(images)
-
-
-def _scale(pictures: UInt8[Tensor, "case channel height width"]) -> Float32[Tensor, "..."]:
-    return pictures.float() / 255

@@ -25,7 +25,7 @@ References:
 """
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -36,6 +36,7 @@ Estimate = dict[str, float | int | None]
 Copies = Float64[np.ndarray, " copy"]
 Negatives = Float64[np.ndarray, " negative"]
 Groups = Int64[np.ndarray, " copy"]
+Found = Bool[np.ndarray, " copy"]
 Kernel = Float64[np.ndarray, "copy negative"]
 
 
@@ -72,11 +73,21 @@ def estimate_difference(
         return _describe(None, None, groups) | {"n": n}
     value = auroc(copies, negatives) - auroc(other_copies, other_negatives)
     kernel = compare_pairs(copies, negatives) - compare_pairs(other_copies, other_negatives)
-    of_image = np.array([kernel[groups == group].mean() for group in np.unique(groups)])
-    typical = float(np.sqrt(np.square(of_image).mean()))
-    added = (min(of_image.min(), -typical), max(of_image.max(), typical))
-    ends = _reweigh(kernel, groups, added, resamples)
-    return _describe(value, ends, groups) | {"n": n}
+    return _describe_difference(value, kernel, groups, resamples) | {"n": n}
+
+
+def estimate_found_difference(
+    found: Found, other_found: Found, groups: Groups, *, resamples: int = RESAMPLES
+) -> Estimate:
+    """Estimate the share of copies that one detector finds minus that of another, paired.
+
+    It is above zero where the difference of the logarithms of both shares is. Thresholds are
+    taken as they were set.
+    """
+    if not len(found):
+        return _describe(None, None, groups)
+    kernel = found[:, None].astype(np.float64) - other_found[:, None]
+    return _describe_difference(float(kernel.mean()), kernel, groups, resamples)
 
 
 def estimate_sensitivity(
@@ -110,6 +121,13 @@ def compare_pairs(copies: Copies, negatives: Negatives) -> Kernel:
     above = copies[:, None] > negatives
     tied = copies[:, None] == negatives
     return above + 0.5 * tied
+
+
+def _describe_difference(value: float, kernel: Kernel, groups: Groups, resamples: int) -> Estimate:
+    of_image = np.array([kernel[groups == group].mean() for group in np.unique(groups)])
+    typical = float(np.sqrt(np.square(of_image).mean()))
+    added = (min(of_image.min(), -typical), max(of_image.max(), typical))
+    return _describe(value, _reweigh(kernel, groups, added, resamples), groups)
 
 
 def _reweigh(

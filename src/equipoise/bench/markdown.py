@@ -31,9 +31,14 @@ def _build_model(model: str, rows: Sequence[Mapping[str, Any]]) -> str:
     used = [row for row in rows if row["reason"] is None]
     used.sort(key=lambda row: -row["auroc"]["value"])
     n = used[0]["n"]
+    told = (
+        f"{n['copies']} planted training images, {n['novel']} held-out ones"
+        if "@" in model
+        else f"{n['copies']} copies of {n['planted_images']} planted images, {n['novel']} novel "
+        "outputs"
+    )
     lines = [
-        f"`{model}`: {n['copies']} copies of {n['planted_images']} planted images, {n['novel']} "
-        "novel outputs.",
+        f"`{model}`: {told}.",
         "",
         f"| {' | '.join(HEAD)} |",
         f"|{'---|' * len(HEAD)}",
@@ -56,10 +61,10 @@ def _build_line(row: Mapping[str, Any]) -> str:
     cells = (
         name + turned,
         ", ".join(row["needs"]),
-        _write(row["auroc"]),
-        "" if difference is None else _write(difference, sign="+"),
-        _write(row["clean_twin_auroc"]) if row["clean_twin_auroc"] else "",
-        _write(row["tpr_at_1pct_fpr"], digits=2),
+        show_rate(row["auroc"]),
+        "" if difference is None else show_rate(difference, sign="+"),
+        show_rate(row["clean_twin_auroc"]) if row["clean_twin_auroc"] else "",
+        show_rate(row["tpr_at_1pct_fpr"], digits=2),
         str(row["evaluations"]),
     )
     return f"| {' | '.join(cells)} |"
@@ -69,7 +74,7 @@ def _name(row: Mapping[str, Any]) -> str:
     return str(row["detector"]).replace("_", " ")
 
 
-def _write(rate: Mapping[str, Any], *, digits: int = 3, sign: str = "") -> str:
+def show_rate(rate: Mapping[str, Any], *, digits: int = 3, sign: str = "") -> str:
     """Write a rate with its interval, without the zero before the point: .991 (.972 to .999)."""
     shown = [
         "?" if rate[end] is None else f"{rate[end]:{sign}.{digits}f}".replace("0.", ".", 1)

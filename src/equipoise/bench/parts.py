@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import torch
+
 from equipoise.bench.control import Exhibit
 from equipoise.bench.demo import DemoParts
 from equipoise.bench.fit import load_rivals
 from equipoise.denoisers import check_device
 from equipoise.detection import load_calibration
 from equipoise.errors import BadInputError
-from equipoise.zoo.package import MODELS, load_zoo
-from equipoise.zoo.recipe import find_twin
+from equipoise.zoo.package import MODELS, PREFIX, find_recipe, load_denoiser, load_zoo
+from equipoise.zoo.recipe import RECIPES, find_twin
 
 
 def load_parts(name: str, *, device: str = "cpu", folder: Path = MODELS) -> DemoParts:
@@ -29,10 +31,23 @@ def load_parts(name: str, *, device: str = "cpu", folder: Path = MODELS) -> Demo
     shipped = folder / model.recipe.name
     return DemoParts(
         model.to(device),
-        load_zoo(twin.name, folder).to(device),
+        twin.name,
+        load_denoiser(twin.name, folder).to(device, torch.float32),
         load_calibration(shipped / "calibration.json"),
         load_rivals(shipped / "rivals.json"),
     )
+
+
+def list_trainings(name: str) -> list[str]:
+    """List a zoo model and other trainings of its recipe, which planted other images.
+
+    Raises:
+        UnknownModelError: for an unknown name.
+    """
+    free = {"name", "seed", "planting_seed", "stored"}
+    told = find_recipe(name.removeprefix(PREFIX)).model_dump(exclude=free)
+    same = [f"{PREFIX}{r.name}" for r in RECIPES.values() if r.model_dump(exclude=free) == told]
+    return sorted(same, key=lambda one: one.removeprefix(PREFIX) != name.removeprefix(PREFIX))
 
 
 def load_exhibit(name: str, *, device: str = "cpu", folder: Path = MODELS) -> Exhibit:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from equipoise.denoisers import Denoiser
@@ -55,7 +56,7 @@ def measure_slopes(
 ) -> Maps:
     """Measure the size of the score's slope at every pixel, mean over channels and draws.
 
-    For models whose samples are the pictures themselves.
+    Of a latent model: the slope at the latents, each spread over the pixels it stands for.
     """
     x0 = denoiser.encode(images)
     total = torch.zeros(len(x0), *x0.shape[2:])
@@ -69,7 +70,7 @@ def measure_slopes(
         units = join_units([pool(seen[name], detector.pooling) for name in detector.sites])
         (slope,) = torch.autograd.grad(detector.measure_units(units).sum(), x)
         total += slope.abs().mean(dim=1) / detector.draws
-    return total
+    return F.interpolate(total[:, None], images.shape[-2:], mode="nearest-exact")[:, 0]
 
 
 def _observe_with_slopes(

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from equipoise.bench.outputs import decode_samples
 from equipoise.bench.stage import Items, Stage, check_sizes
-from equipoise.denoisers import Denoiser, TimedDenoiser, guide
+from equipoise.denoisers import Denoiser, TimedDenoiser
 from equipoise.detection import Stopwatch
 from equipoise.errors import BadInputError
-from equipoise.images import content_ids, quantize
-from equipoise.sampling import SamplerSpec, sample_items
+from equipoise.images import content_ids
+from equipoise.sampling import SamplerSpec
 
 
 @dataclass(frozen=True)
@@ -105,14 +104,5 @@ def _draw(
     claim: Claim, conditions: Shaped[Tensor, "case ..."], seed: int
 ) -> UInt8[Tensor, "case channel height width"]:
     ids = [f"bench-prompts/{seed}/{row:06d}" for row in range(len(conditions))]
-    samples = sample_items(
-        guide(claim.denoiser, claim.sampler.guidance), ids,
-        claim.sampler.list_sigmas(claim.denoiser),
-        seed=seed, batch=claim.sampler.batch, conditions=conditions,
-    )  # fmt: skip
-    with tqdm(total=len(ids), desc="sampling", unit="image", leave=False) as progress:
-        pictures = []
-        for x0 in samples:
-            pictures.append(quantize(claim.denoiser.decode(x0)))
-            progress.update(len(x0))
-    return torch.cat(pictures)
+    samples = claim.sampler.sample(claim.denoiser, ids, seed=seed, conditions=conditions)
+    return decode_samples(claim.denoiser, samples, len(ids))

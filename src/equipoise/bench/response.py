@@ -7,14 +7,13 @@ pictures to the finished output, and asking for the concept, where the model can
 copies are compared with novel outputs, and real pictures are edited.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
 from equipoise.bench.claim import describe_verdict
 from equipoise.bench.concept import Concept, ConceptSet
@@ -23,6 +22,7 @@ from equipoise.bench.edited import measure_editing
 from equipoise.bench.emoji_concepts import EmojiConcepts
 from equipoise.bench.fashion_concepts import FashionConcepts
 from equipoise.bench.generation import Seeds, Studio
+from equipoise.bench.random_directions import RandomDirections
 from equipoise.bench.resistance import measure_resistance
 from equipoise.denoisers import fingerprint
 from equipoise.detection import Stopwatch
@@ -45,7 +45,9 @@ OWN: dict[type[Recipe], dict[str, Any]] = {
     },
     SdRecipe: {
         "concepts": ("colour blue", "colour yellow", "size large", "vendor twitter", "noun cat"),
-        "window_shares": (0.3, 60.0),
+        "captioned": True, "sites": ("**.attn2:out",), "kind": "pooled", "guidance": "cond",
+        "window_shares": (0.3, 60.0), "strengths": (0.5, 1.0, 1.5, 2.0, 3.0),
+        "pair_strengths": (0.5, 1.0, 2.0), "edit_strengths": (0.5, 1.0, 2.0),
     },
 }  # fmt: skip
 """What is asked for by family instead of the defaults, chosen on seed 100: docs/steering.md."""
@@ -64,6 +66,8 @@ class ResponseSpec(BaseModel):
     """Concepts to steer to."""
     references: int = 40
     """Pictures with the concept, and as many without."""
+    captioned: bool = False
+    """Whether each is looked at with its own caption, where it has one, and not with nothing."""
     sites: tuple[str, ...] | None = None
     """Where to act; None is the default of the model's kind."""
     kind: Kind = "per-position"
@@ -110,26 +114,18 @@ def run_response(model: ZooModel, folder: Path, *, spec: ResponseSpec) -> Run:
         spec={"model": f"zoo:{model.recipe.name}"} | spec.model_dump(mode="json"),
         provenance={"fingerprint": fingerprint(model.denoiser)},
     )  # fmt: skip
-    known = open_concepts(model, spec.concepts)
-    low, high = (share * model.denoiser.data_std for share in spec.window_shares)
-    studio = Studio(
-        model, seed=spec.seed, steps=spec.sampler_steps, window=(low, high), guidance=spec.guidance
-    )
+    known, studio = open_concepts(model, spec.concepts), open_studio(model, spec)
     vectors = [build_concept_vector(model, known, one, spec) for one in known.concepts]
-    floors = _measure_floors(studio, known, vectors[0], spec)
-    seeds = _draw_seeds(known, spec, spec.num_seeds)
-    concepts, pictures = [], {}
-    for place, vector in enumerate(vectors):
-        null = build_concept_vector(model, known, known.concepts[place], spec, shuffled=True)
-        measured = measure_concept(
-            studio, known, place, seeds, vector, null, floor=floors[:, place],
-            strengths=spec.strengths, references=spec.references,
-        )  # fmt: skip
-        concepts.append(measured.figures)
-        pictures[known.concepts[place].name] = measured.drawn[:, :SHOWN].numpy()
+    # all vectors have the size of one unit, so one set of directions serves every concept
+    directions = [build_random(vectors[0], seed=index) for index in range(spec.num_random)]
+    random = RandomDirections(
+        studio, known, _draw_seeds(known, spec, spec.seeds_per_random), directions
+    )
+    concepts, pictures = _measure_concepts(studio, known, vectors, random, spec)
     groups, strips = measure_resistance(
         studio, known, vectors, num_screened=spec.num_screened, most=spec.num_pairs,
-        strengths=spec.pair_strengths, floors=floors.mean(axis=0),
+        strengths=spec.pair_strengths,
+        floors=random.measure(max(spec.pair_strengths)).mean(axis=0),
     )  # fmt: skip
     editing, edits = measure_editing(
         studio, known, vectors, count=spec.num_edited, strengths=spec.edit_strengths,
@@ -157,6 +153,15 @@ def open_concepts(model: ZooModel, names: tuple[str, ...]) -> ConceptSet:
     return FashionConcepts(model, names)
 
 
+def open_studio(model: ZooModel, spec: ResponseSpec) -> Studio:
+    """Open what draws the outputs."""
+    low, high = (share * model.denoiser.data_std for share in spec.window_shares)
+    return Studio(
+        model, seed=spec.seed, steps=spec.sampler_steps, window=(low, high),
+        guidance=spec.guidance,
+    )  # fmt: skip
+
+
 def build_concept_vector(
     model: ZooModel,
     known: ConceptSet,
@@ -174,15 +179,20 @@ def build_concept_vector(
         spec: How many references, and how they are looked at.
         shuffled: Deal the same pictures to both sides by chance: a null.
     """
-    sides = known.draw_references(concept, count=spec.references, seed=spec.seed)
+    half = spec.references
+    order = np.arange(2 * half)
     if shuffled:
-        stream = open_stream(f"{spec.seed}|shuffled|{concept.name}")
-        mixed = torch.cat(sides)[torch.from_numpy(stream.permutation(2 * spec.references))]
-        sides = (mixed[: spec.references], mixed[spec.references :])
+        order = open_stream(f"{spec.seed}|shuffled|{concept.name}").permutation(2 * half)
+    sides = order[:half], order[half:]
+    pictures = torch.cat(known.draw_references(concept, count=half, seed=spec.seed))
+    told = known.caption_references(concept, count=half, seed=spec.seed)
+    captions = None if told is None or not spec.captioned else [*told[0], *told[1]]
+    shown, without = (None if captions is None else [captions[k] for k in side] for side in sides)
     scale = model.denoiser.data_std
     return build_vector(
-        model.denoiser, *(as_unit(side) for side in sides), name=f"zoo:{model.recipe.name}",
-        patterns=spec.sites, sigmas=[share * scale for share in spec.level_shares],
+        model.denoiser, *(as_unit(pictures[torch.from_numpy(side)]) for side in sides),
+        name=f"zoo:{model.recipe.name}", patterns=spec.sites,
+        sigmas=[share * scale for share in spec.level_shares], prompts=(shown, without),
         kind=spec.kind, draws=1, seed=spec.seed,
     )  # fmt: skip
 
@@ -192,15 +202,22 @@ def _draw_seeds(known: ConceptSet, spec: ResponseSpec, count: int) -> Seeds:
     return Seeds(ids, known.draw_conditions(ids, seed=spec.seed))
 
 
-def _measure_floors(
-    studio: Studio, known: ConceptSet, vector: ConceptVector, spec: ResponseSpec
-) -> Float[np.ndarray, "direction concept"]:
-    """Mean absolute change of every concept's score by random directions at strength 1.
-
-    All vectors have the size of one unit, so one set of directions serves every concept.
-    """
-    seeds = _draw_seeds(known, spec, spec.seeds_per_random)
-    plain = known.read(studio.draw_plain(seeds)).scores
-    directions = [build_random(vector, seed=index) for index in range(spec.num_random)]
-    drawn: Tensor = studio.draw_each(seeds, directions, 1.0)
-    return np.stack([np.abs(known.read(part).scores - plain).mean(axis=0) for part in drawn])
+def _measure_concepts(
+    studio: Studio,
+    known: ConceptSet,
+    vectors: Sequence[ConceptVector],
+    random: RandomDirections,
+    spec: ResponseSpec,
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Return the figures of every concept, and pictures of the first seeds by name."""
+    seeds = _draw_seeds(known, spec, spec.num_seeds)
+    concepts, pictures = [], {}
+    for place, concept in enumerate(known.concepts):
+        null = build_concept_vector(studio.model, known, concept, spec, shuffled=True)
+        measured = measure_concept(
+            studio, known, place, seeds, vectors[place], null, random=random,
+            strengths=spec.strengths, references=spec.references,
+        )  # fmt: skip
+        concepts.append(measured.figures)
+        pictures[concept.name] = measured.drawn[:, :SHOWN].numpy()
+    return concepts, pictures

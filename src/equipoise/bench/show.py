@@ -16,7 +16,7 @@ from jaxtyping import Int
 from equipoise.bench.control import Exhibit, measure_control
 from equipoise.bench.interval import exact_rate
 from equipoise.bench.obedience import measure_obedience
-from equipoise.bench.outputs import LabelledOutputs, generate_outputs
+from equipoise.bench.outputs import LabelledOutputs, build_unjudged, generate_outputs
 from equipoise.denoisers import fingerprint
 from equipoise.detection import Stopwatch
 from equipoise.runs import Run, finish_run, start_run, write_items, write_tensors
@@ -128,16 +128,9 @@ def _collect_images(
 
 def _build_items(outputs: LabelledOutputs) -> pa.Table:
     """Build the rows: nothing is scored here, so scores and verdicts are null."""
-    count = len(outputs.ids)
     return pa.table(
-        {
-            "id": outputs.ids,
-            "source": outputs.sources,
-            "score": pa.nulls(count, pa.float64()),
-            "p_value": pa.nulls(count, pa.float64()),
-            "q_value": pa.nulls(count, pa.float64()),
-            "verdict": pa.nulls(count, pa.string()),
-            "error": pa.nulls(count, pa.string()),
+        build_unjudged(outputs.ids, outputs.sources, None)
+        | {
             "label": outputs.labels.tolist(),
             "ratio": outputs.truth.ratio.double().numpy(),
             "nearest": outputs.nearest,

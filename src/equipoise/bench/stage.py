@@ -114,6 +114,32 @@ def _build_items(model: ZooModel, outputs: LabelledOutputs, seed: int) -> Items:
     return Items(outputs.pictures, outputs.ids, conditions, planted, prompts)
 
 
+def build_training_stage(model: ZooModel) -> Stage:
+    """Tell planted training images from held-out ones: what a model that copies nothing yet shows.
+
+    Choose and report have the planted images of their half; a fifth of the held-out images
+    chooses, two fifths set thresholds and two fifths report. Conditions are left out, since those
+    of held-out images are not known everywhere.
+    """
+    fifth = len(model.held_out) // 5
+    others = model.held_out.split([fifth, 2 * fifth, len(model.held_out) - 3 * fifth])
+
+    def build(half: str, negatives: Tensor) -> Items:
+        planted = [index for index in model.planted if model.split_of(index) == half]
+        pictures = torch.cat([model.training_set.images[planted], negatives])
+        copied = np.array([*planted, *[-1] * len(negatives)])
+        return Items(pictures, content_ids(pictures), None, copied)
+
+    return Stage(
+        choose=build("selection", others[0]),
+        calibrate=_build_real(others[1], None, None),
+        report=build("report", others[2]),
+        arms={},
+        evaluations=0,
+        seconds=0.0,
+    )
+
+
 def take_real(model: ZooModel, seed: int) -> dict[str, Items]:
     """Draw training images that were not planted, and held-out images, by the seed."""
     generator = np.random.default_rng(seed)

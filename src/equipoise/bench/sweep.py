@@ -1,27 +1,35 @@
 """A sweep over fresh outputs of a zoo model, chosen on one split and reported on another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor
 
-from equipoise.bench.fit import SIGMA_SHARES, name_copies, sweep_outputs
+from equipoise.bench.baselines import DenoisingResidual
+from equipoise.bench.fit import SIGMA_SHARES, choose_residual, name_copies, sweep_outputs
 from equipoise.bench.interval import estimate_auroc
-from equipoise.bench.outputs import LabelledOutputs, generate_outputs
-from equipoise.denoisers import fingerprint
-from equipoise.detection import Stopwatch, SweepCell, choose_cell
+from equipoise.bench.outputs import LabelledOutputs, build_unjudged, generate_outputs
+from equipoise.denoisers import Denoiser, fingerprint
+from equipoise.detection import Spikiness, Stopwatch, SweepCell, choose_cell
 from equipoise.errors import CalibrationError
+from equipoise.images import as_unit
 from equipoise.runs import Run, finish_run, start_run, write_items
 from equipoise.zoo.package import ZooModel
 
 
-def run_sweep(model: ZooModel, folder: Path, *, seed: int, num_samples: int) -> Run:
+def run_sweep(
+    model: ZooModel, twin: Denoiser, folder: Path, *, seed: int, num_samples: int
+) -> Run:
     """Sweep, choose on copies of the selection images, report on copies of the report images.
 
-    Novel outputs are dealt in turn to the two splits, so that the splits share no item.
+    Novel outputs are dealt in turn to the two splits, so that the splits share no item. The
+    denoising residual, chosen and reported on the same outputs, stands beside it, and so does what
+    the chosen combination makes of the reported outputs in `twin`, which memorized nothing.
 
     Raises:
         CalibrationError: when a split holds no copy or no novel output.
@@ -34,37 +42,52 @@ def run_sweep(model: ZooModel, folder: Path, *, seed: int, num_samples: int) -> 
     )  # fmt: skip
     outputs = generate_outputs(model, num_samples, seed=seed, stream="sweep")
     rows = _split(outputs)
-    selected = np.concatenate([rows.selection_copies, rows.selection_novel])
-    reported = np.concatenate([rows.report_copies, rows.report_novel])
-    cells = sweep_outputs(
-        model, outputs, selected=np.concatenate([selected, reported]), reference=rows.reference
-    )
-    chosen_on = slice(0, len(selected))
-    reported_on = slice(len(selected), None)
-    planted = name_copies(outputs, selected)
-    best = choose_cell([_cut(cell, chosen_on) for cell in cells], planted)
-    other_planted = name_copies(outputs, reported)
-    described = [
-        _describe(_cut(cell, chosen_on), planted, _cut(cell, reported_on), other_planted)
-        for cell in cells
-    ]
-    ranked = sorted(described, key=lambda row: -row["selection_auroc"])
+    both = np.concatenate([rows.selected, rows.reported])
+    cells = sweep_outputs(model, outputs, selected=both, reference=rows.reference)
+    planted = name_copies(outputs, rows.selected)
+    best = choose_cell([_cut(cell, rows.chosen_on) for cell in cells], planted)
     scores = best.detector.sign * cells[best.index].scores
-    signed = scores[reported_on].numpy()
-    is_copy = (other_planted >= 0).numpy()
-    groups = outputs.nearest[rows.report_copies]
-    area = estimate_auroc(signed[is_copy], groups, signed[~is_copy])
-    everything = np.concatenate([selected, reported])
-    write_items(run, _build_items(outputs, everything, scores))
+    residual = choose_residual(model, outputs, rows.selected)
+    others = _score(residual, model.denoiser, outputs, rows.reported)
+    content = _score(best.detector, twin, outputs, rows.reported)
+    write_items(run, _build_items(outputs, both, scores))
     results = {
         "chosen": best.detector.describe(),
         "selection_auroc": best.auroc,
-        "auroc": area,
-        "cells": ranked,
+        "auroc": _estimate(scores[rows.reported_on], outputs, rows.reported),
+        "clean_twin_auroc": _estimate(content, outputs, rows.reported),
+        "residual": {
+            "sigma": residual.sigma,
+            "sign": residual.sign,
+            "auroc": _estimate(others, outputs, rows.reported),
+        },
+        "cells": _rank_cells(cells, outputs, rows),
     }
-    evaluations = len(everything) * best.detector.draws * len(SIGMA_SHARES)
+    # The residual is tried at every level on the selection, and once more on the report; the
+    # twin sees the report alone.
+    levels = len(SIGMA_SHARES)
+    looked_at = (len(rows.reference) + len(both)) * levels + len(rows.reported)
+    evaluations = looked_at * best.detector.draws
+    evaluations += (levels * len(rows.selected) + len(rows.reported)) * residual.draws
     cost = {"evaluations": outputs.evaluations + evaluations, "seconds": watch.seconds}
     return finish_run(run, results=results, cost=cost)
+
+
+def _score(
+    detector: Spikiness | DenoisingResidual,
+    denoiser: Denoiser,
+    outputs: LabelledOutputs,
+    rows: np.ndarray,
+) -> Tensor:
+    pictures = as_unit(outputs.pictures[torch.from_numpy(rows)])
+    return detector.score(denoiser, pictures, [outputs.ids[row] for row in rows]).values
+
+
+def _estimate(scores: Tensor, outputs: LabelledOutputs, rows: np.ndarray) -> dict[str, Any]:
+    """Estimate the AUROC of scores of some outputs, copies grouped by planted image."""
+    planted = name_copies(outputs, rows).numpy()
+    is_copy = planted >= 0
+    return estimate_auroc(scores.numpy()[is_copy], planted[is_copy], scores.numpy()[~is_copy])
 
 
 @dataclass(frozen=True)
@@ -76,6 +99,26 @@ class _Rows:
     selection_novel: np.ndarray
     report_copies: np.ndarray
     report_novel: np.ndarray
+
+    @property
+    def selected(self) -> np.ndarray:
+        """What the combination is chosen on."""
+        return np.concatenate([self.selection_copies, self.selection_novel])
+
+    @property
+    def reported(self) -> np.ndarray:
+        """What it is reported on."""
+        return np.concatenate([self.report_copies, self.report_novel])
+
+    @property
+    def chosen_on(self) -> slice:
+        """Places of the selection in the scores of both splits, where it comes first."""
+        return slice(0, len(self.selected))
+
+    @property
+    def reported_on(self) -> slice:
+        """Places of the report there."""
+        return slice(len(self.selected), None)
 
 
 def _split(outputs: LabelledOutputs) -> _Rows:
@@ -98,6 +141,18 @@ def _split(outputs: LabelledOutputs) -> _Rows:
     return rows
 
 
+def _rank_cells(
+    cells: Sequence[SweepCell], outputs: LabelledOutputs, rows: _Rows
+) -> list[dict[str, Any]]:
+    """Describe every combination on both splits, the best on the selection first."""
+    planted, others = name_copies(outputs, rows.selected), name_copies(outputs, rows.reported)
+    described = [
+        _describe(_cut(cell, rows.chosen_on), planted, _cut(cell, rows.reported_on), others)
+        for cell in cells
+    ]
+    return sorted(described, key=lambda row: -row["selection_auroc"])
+
+
 def _cut(cell: SweepCell, rows: slice) -> SweepCell:
     return SweepCell(cell.detector, cell.scores[rows])
 
@@ -117,16 +172,7 @@ def _describe(
 
 def _build_items(outputs: LabelledOutputs, rows: np.ndarray, scores: Tensor) -> pa.Table:
     """Build the rows of a sweep: scores rank only, so p-values and verdicts are null."""
-    count = len(rows)
+    ids, sources = ([names[row] for row in rows] for names in (outputs.ids, outputs.sources))
     return pa.table(
-        {
-            "id": [outputs.ids[row] for row in rows],
-            "source": [outputs.sources[row] for row in rows],
-            "score": scores.numpy(),
-            "p_value": pa.nulls(count, pa.float64()),
-            "q_value": pa.nulls(count, pa.float64()),
-            "verdict": pa.nulls(count, pa.string()),
-            "error": pa.nulls(count, pa.string()),
-            "label": outputs.labels[rows].tolist(),
-        }
+        build_unjudged(ids, sources, scores.numpy()) | {"label": outputs.labels[rows].tolist()}
     )

@@ -30,6 +30,8 @@ class Evidence:
 
     outputs: LabelledOutputs
     scores: np.ndarray
+    compared: np.ndarray
+    """What the twin, the paper's statistic and the residual have scored; the others are NaN."""
     twin: np.ndarray
     paper: np.ndarray
     baselines: dict[str, np.ndarray]
@@ -40,9 +42,14 @@ class Evidence:
         """Copies of the report half of the planted images."""
         return self.outputs.copies_of("report")
 
+    @property
+    def shared_novel(self) -> np.ndarray:
+        """Novel outputs that everything compared has scored."""
+        return self.outputs.novel & self.compared
+
     def area(self, column: np.ndarray, *, negative: np.ndarray | None = None) -> Estimate:
         """AUROC of one score, copies of report images against the negatives."""
-        others = self.outputs.novel if negative is None else negative
+        others = (self.outputs.novel if negative is None else negative) & ~np.isnan(column)
         return estimate_auroc(column[self.positive], self.groups, column[others])
 
     @property
@@ -97,7 +104,7 @@ def is_partly_content(twin: Estimate, difference: Estimate) -> bool:
 
 
 def _twin_difference(evidence: Evidence) -> Estimate:
-    positive, novel = evidence.positive, evidence.outputs.novel
+    positive, novel = evidence.positive, evidence.shared_novel
     scores, twin = evidence.scores, evidence.twin
     return estimate_difference(
         scores[positive], scores[novel], twin[positive], twin[novel], evidence.groups
@@ -120,7 +127,7 @@ def _compare_sensitivities(evidence: Evidence, fpr: float) -> dict[str, Estimate
     The threshold of each is set on the novel outputs at hand, which no detector can do in use:
     the figures compare, they promise nothing.
     """
-    novel = evidence.outputs.novel
+    novel = evidence.shared_novel
     columns = {
         "spikiness": evidence.scores,
         "paper_statistic": evidence.paper,

@@ -23,7 +23,8 @@ STRANGERS = {
     "with `git lfs pull`",
     b"<!doctype": "a web page, perhaps of a login; download the file itself",
     b"<html": "a web page, perhaps of a login; download the file itself",
-    b"gguf": "a GGUF file, which is not read; look for safetensors",
+    b"gguf": "a GGUF file, which is not read; look for safetensors, or open it with diffusers and "
+    "give the live pipeline to equipoise.load",
     b"\x89hdf": "an HDF5 file, which is not read; look for safetensors",
 }
 """What people take for a checkpoint, by its first bytes in small letters."""

@@ -148,7 +148,8 @@ def _check_component(folder: Path, part: str, made_of: list[Any]) -> None:
         asked = " of ".join(quote(word) for word in made_of[1::-1])
         raise UnsafeFileError(
             f'"{folder}" asks for {asked} as its {quote(part)}, which is none of the classes that '
-            "are opened. Code of a model's own is never run."
+            "are opened. Code of a model's own is never run. If you trust it, open it with "
+            "diffusers and give the live pipeline to equipoise.load."
         )
 
 

@@ -1,12 +1,10 @@
 """What `equipoise audit --adapter` prints."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from equipoise.cli.output import emit
 from equipoise.errors import BadInputError
-
-if TYPE_CHECKING:
-    from equipoise.runs import Run
 
 
 def refuse_words(**words: object) -> None:
@@ -24,14 +22,24 @@ def refuse_words(**words: object) -> None:
         )
 
 
-def print_adapter(run: "Run", *, as_json: bool) -> int:
-    """Write the page of an adapter's audit and print what was found."""
+def run_adapter(out: Path, *, model: str, as_json: bool, **words: Any) -> int:  # noqa: ANN401
+    """Audit an adapter, write the page and print what was found.
+
+    Args:
+        out: Run folder.
+        model: The base.
+        as_json: Print JSON.
+        words: See `build_adapter_audit`.
+    """
+    from equipoise.auditing.adapter import audit_adapter
+    from equipoise.auditing.parts import build_adapter_audit
     from equipoise.report import render_report
 
+    run = audit_adapter(build_adapter_audit(model, **words), out)
     report = render_report(run.path)
     found = run.read_items(["source", "q_value"]).to_pylist()
     fdr = run.record.results["fdr"]
-    named = [row["source"] for row in found if (row["q_value"] or 1) <= fdr]
+    named = [r["source"] for r in found if r["q_value"] is not None and r["q_value"] <= fdr]
     document = run.record.results | {
         "run": str(run.path), "named_sources": named, "report": str(report),
         "seconds": run.record.cost["seconds"],

@@ -1,19 +1,27 @@
 """`equipoise audit`: which of these images are copies, and how sure is that."""
 
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from equipoise.cli.adapter import print_adapter, refuse_words
-from equipoise.cli.output import Count, Device, Json, Model, Size, emit, show_rate
+from equipoise.cli.adapter import refuse_words, run_adapter
+from equipoise.cli.engine import Engine, run_with
+from equipoise.cli.output import Count, Device, Json, Model, Size, emit, name_run, show_rate
+
+if TYPE_CHECKING:
+    from equipoise.runs import Run
 
 Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 EXCEEDED = 3
 """Exit code when there are more copies than allowed."""
+ANSWERS = (
+    "items", "failed", "verdicts", "expected_false_flags", "copy_rate", "detection_limit",
+    "sensitivity", "discoveries", "calibration", "training", "permutation", "warnings",
+)  # fmt: skip
+"""Results that are printed."""
 
 
 def audit(
@@ -32,6 +40,9 @@ def audit(
     seed: int = 0,
     size: Size = None,
     device: Device = "cpu",
+    engine: Engine = "local",
+    address: str | None = None,
+    workers: Count | None = None,
     as_json: Json = False,
 ) -> int:
     """Score a pile of images with a calibrated detector, and say how many are copies.
@@ -54,53 +65,51 @@ def audit(
             gate.xml (JUnit) and gate.md for a build server.
         out: Run folder to write or to go on with; default runs/audit-TIME.
         seed: Seed of the fresh outputs.
-        as_json: Print one JSON document on standard output and nothing else.
+        engine: Who scores: this process, all processes of torchrun (torchrun --nproc-per-node N
+            -m equipoise audit ...), or workers of Ray. The rows are the same.
+        address: With --engine ray, a cluster that runs; default one started on this machine.
+        workers: With --engine ray, how many; default one a processor or GPU of the cluster.
     """
-    from equipoise.auditing.adapter import audit_adapter
-    from equipoise.auditing.gate import judge_limit
-    from equipoise.auditing.job import run_audit
-    from equipoise.auditing.parts import build_adapter_audit, build_audit
-    from equipoise.report import render_report, write_gate
-
-    folder = out or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("audit")
     if adapter is not None:
-        refuse_words(images=images, generate=generate, prompts=prompts, fail_above=fail_above)
-        asked_adapter = build_adapter_audit(
-            model, adapter=adapter, training=training, held_out=held_out,
-            calibration=calibration, fdr=fdr, device=device, size=size,
+        refuse_words(
+            images=images, generate=generate, prompts=prompts, fail_above=fail_above,
+            engine=None if engine == "local" else engine, address=address, workers=workers,
         )  # fmt: skip
-        return print_adapter(audit_adapter(asked_adapter, folder), as_json=as_json)
-    asked = build_audit(
-        model, images=images, generate=generate, prompts=prompts,
-        calibration=calibration, training=training, held_out=held_out, seed=seed, device=device,
-        size=size,
+        return run_adapter(
+            folder, model=model, adapter=adapter, training=training, held_out=held_out,
+            calibration=calibration, fdr=fdr, device=device, size=size, as_json=as_json,
+        )  # fmt: skip
+    from equipoise.auditing.parts import AuditRequest
+
+    request = AuditRequest(
+        model=model, images=images, generate=generate, prompts=prompts, calibration=calibration,
+        training=training, held_out=held_out, seed=seed, device=device, size=size,
     )  # fmt: skip
-    run = run_audit(asked, folder)
+    run = run_with(request, folder, engine=engine, address=address, workers=workers)
+    return 0 if run is None else _conclude(run, fail_above=fail_above, as_json=as_json)
+
+
+def _conclude(run: "Run", *, fail_above: float | None, as_json: bool) -> int:
+    """Write the page and the files for a build server, print the answers, choose the exit code."""
+    from equipoise.auditing.gate import judge_limit
+    from equipoise.report import render_report, write_gate
+    from equipoise.report.boundary import tell_misfit
+
     report = render_report(run.path)
-    results = run.record.results
     gate = None
-    if fail_above is not None:
-        gate = asdict(judge_limit(results["copy_rate"], fail_above))
-        write_gate(run, gate)
-    document = {
-        "run": str(run.path),
-        "items": results["items"],
-        "failed": results["failed"],
-        "verdicts": results["verdicts"],
-        "expected_false_flags": results["expected_false_flags"],
-        "copy_rate": results["copy_rate"],
-        "detection_limit": results["detection_limit"],
-        "sensitivity": results["sensitivity"],
-        "discoveries": results["discoveries"],
-        "calibration": results["calibration"],
-        "training": results["training"],
-        "permutation": results["permutation"],
-        "warnings": results["warnings"],
-        "gate": gate,
-        "seconds": run.record.cost["seconds"],
-        "report": str(report),
-    }
-    emit(document, _describe(document), as_json=as_json)
+    with tell_misfit(run):  # the record of a finished run may have been edited
+        if fail_above is not None:
+            gate = asdict(judge_limit(run.record.results["copy_rate"], fail_above))
+            write_gate(run, gate)
+        document = {
+            "run": str(run.path),
+            **{name: run.record.results[name] for name in ANSWERS},
+            "gate": gate,
+            "seconds": run.record.cost["seconds"],
+            "report": str(report),
+        }
+        emit(document, _describe(document), as_json=as_json)
     return EXCEEDED if gate and gate["outcome"] == "exceeded" else 0
 
 

@@ -1,10 +1,13 @@
 """`equipoise bench`: detectors side by side where the truth is known."""
 
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from equipoise.cli.output import Count, Device, Json, emit, show_rate, tabulate
+from equipoise.cli.output import Count, Device, Json, emit, name_run, show_rate, tabulate
+from equipoise.errors import BadInputError
+
+if TYPE_CHECKING:
+    from equipoise.bench.demo import DemoParts
 
 HEAD = ["detector", "AUROC", "clean twin", "copies found", "false", "passes", "ms an item"]
 
@@ -14,7 +17,8 @@ def bench(
     models: str = "zoo:edm-fashion,zoo:dit-fashion",
     detectors: str = "",
     seed: int = 0,
-    num_samples: Count = 1000,
+    num_samples: Count | None = None,
+    full: bool = False,
     prompts: Path | None = None,
     negatives: Path | None = None,
     out: Path | None = None,
@@ -35,30 +39,34 @@ def bench(
         models: Models of the zoo, separated by commas; with --prompts one model, from anywhere.
         detectors: Names of detectors, separated by commas; default all.
         seed: Seed of the outputs.
-        num_samples: Outputs of each of the two streams of a model; without --prompts.
+        num_samples: Outputs of each of the two streams of a model, without --prompts; default 600
+            to 1000, by what one costs.
+        full: Add other trainings of the recipes, earlier saves, changed pictures and settings, and
+            out-of-domain negatives.
         prompts: Prompts said to be memorized: one a line, or a CSV file with a column of them.
         negatives: Prompts said not to be, from the same source if possible.
         out: Run folder to write; default runs/bench-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.auditing.claim import read_claim
     from equipoise.bench.comparison import run_bench, run_prompted_bench
-    from equipoise.bench.parts import load_parts
     from equipoise.report import render_report
 
-    folder = out or Path("runs") / f"bench-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("bench")
     names, chosen = _split(models), _split(detectors)
     lists = _pair_lists(names, prompts, negatives)
     if lists:
         claim = read_claim(names[0], **lists, device=device)
         run = run_prompted_bench(claim, folder, seed=seed, detectors=chosen)
     else:
-        parts = [load_parts(name, device=device) for name in names]
-        run = run_bench(parts, folder, seed=seed, detectors=chosen, num_samples=num_samples)
+        run = run_bench(
+            _load_models(names, device=device, full=full), folder,
+            seed=seed, detectors=chosen, num_samples=num_samples, full=full,
+        )  # fmt: skip
     report = render_report(run.path)
     rows, warnings = run.record.results["rows"], run.record.results["warnings"]
     document = {
         "rows": rows,
+        "trials": run.record.results["trials"],
         "warnings": warnings,
         "run": str(run.path),
         "report": str(report),
@@ -71,8 +79,6 @@ def _pair_lists(
     models: list[str], prompts: Path | None, negatives: Path | None
 ) -> dict[str, Path] | None:
     """Return both lists of prompts; None where none is given."""
-    from equipoise.errors import BadInputError
-
     if prompts is None and negatives is None:
         return None
     if prompts is None or negatives is None or len(models) != 1:
@@ -81,6 +87,14 @@ def _pair_lists(
             "FILE, said not to be, and one model: --models MODEL."
         )
     return {"prompts": prompts, "negatives": negatives}
+
+
+def _load_models(names: list[str], *, device: str, full: bool) -> "list[DemoParts]":
+    """Load each model once, with the other trainings of its recipe where all is asked for."""
+    from equipoise.bench.parts import list_trainings, load_parts
+
+    wanted = [one for name in names for one in (list_trainings(name) if full else [name])]
+    return [load_parts(name, device=device) for name in dict.fromkeys(wanted)]
 
 
 def _split(names: str) -> list[str]:

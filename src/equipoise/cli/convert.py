@@ -26,7 +26,6 @@ def convert(
         config: For a single file of Stable Diffusion: a folder of diffusers with its architecture.
         heads: For a DiT file of a width that was never published: its attention heads.
         vae: For a DiT file: the folder of its autoencoder, which is copied.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.converting import convert as write
 

@@ -1,12 +1,11 @@
 """`equipoise demo`: sample a zoo model, find its copies, write a report."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from equipoise.cli.output import Device, Json, Model, emit, show_rate, tabulate
+from equipoise.cli.output import Device, Json, Model, emit, name_run, show_rate, tabulate
 
-DOCUMENT_KEYS = (
+ANSWERS = (
     "auroc",
     "tpr_at_1pct_fpr",
     "fpr",
@@ -36,17 +35,17 @@ def demo(
     Args:
         seed: Seed of the outputs; shares no noise with the training or the calibration.
         out: Run folder to write; default runs/demo-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.bench.demo import run_demo
     from equipoise.bench.parts import load_parts
     from equipoise.report import render_report
 
-    folder = out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
-    run = run_demo(load_parts(model, device=device), folder, seed=seed)
+    folder = out or name_run("demo")
+    parts = load_parts(model, device=device)
+    run = run_demo(parts, folder, seed=seed, num_samples=parts.model.recipe.demo_samples)
     report = render_report(run.path)
     results = run.record.results
-    document = {key: results[key] for key in DOCUMENT_KEYS} | {
+    document = {key: results[key] for key in ANSWERS} | {
         "report": str(report),
         "run": str(run.path),
         "seconds": run.record.cost["seconds"],

@@ -1,10 +1,9 @@
 """`equipoise duplicates`: what a training set holds more than once."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from equipoise.cli.output import Json, emit, tabulate
+from equipoise.cli.output import Json, emit, name_run, tabulate
 
 SHOWN = 10
 SHOWN_SOURCES = 3
@@ -19,12 +18,11 @@ def duplicates(training: str, *, out: Path | None = None, as_json: Json = False)
         training: Folder (with all its folders), list of paths (.txt), pattern, picture, Parquet
             file, tar of pictures, or the URL of one of these.
         out: Run folder to write; default runs/duplicates-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.auditing.duplicates import find_training_duplicates
     from equipoise.report import render_report
 
-    folder = out or Path("runs") / f"duplicates-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("duplicates")
     run = find_training_duplicates(training, folder)
     results = run.record.results
     names = ("items", "failed", "groups", "images_in_groups", "by_kind", "largest")

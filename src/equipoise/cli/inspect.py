@@ -14,7 +14,6 @@ def inspect(file: Path, *, as_json: Json = False) -> None:
     Args:
         file: An EDM snapshot, a file of torch (.pt, .pth, .ckpt, .bin) or safetensors, or a
             folder of diffusers; told by its content.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.checkpoints.summary import summarize
 

@@ -58,9 +58,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {_escape(str(error))}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(
-            f"error: cannot read or write {_escape(str(error.filename))}: {error.strerror}\n"
-        )
+        name = "a file" if error.filename is None else _escape(str(error.filename))
+        why = _escape(error.strerror or str(error))
+        sys.stderr.write(f"error: cannot read or write {name}: {why}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(

@@ -1,12 +1,11 @@
 """`equipoise monitor`: trainings that are watched."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App
 
-from equipoise.cli.output import Json, emit, show_rate, tabulate
+from equipoise.cli.output import Json, emit, name_run, show_rate, tabulate
 
 monitor = App(name="monitor", help="Watch a training for memorization.")
 
@@ -29,15 +28,14 @@ def demo(
 
     Args:
         models: Which to train, separated by commas.
-        seed: Added to the seeds of the recipes.
+        seed: Added to the seeds of the recipes: other weights, batches and planted images.
         out: Run folder to write; default runs/monitor-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.monitoring.rehearsal import run_rehearsals
     from equipoise.monitoring.short import find_short
 
     recipes = find_short([name.strip() for name in models.split(",")])
-    folder = out or Path("runs") / f"monitor-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("monitor")
     run = run_rehearsals(folder, seed=seed, recipes=recipes)
     found = run.record.results["models"]
     document = {"models": found, "run": str(folder), "seconds": run.record.cost["seconds"]}

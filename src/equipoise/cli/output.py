@@ -2,12 +2,21 @@
 
 import json as json_module
 import sys
+from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-Json = Annotated[bool, Parameter(name="--json", negative=())]
+Json = Annotated[
+    bool,
+    Parameter(
+        name="--json",
+        negative=(),
+        help="Print one JSON document on standard output and nothing else.",
+    ),
+]
 Model = Annotated[str, Parameter(help='The model: "zoo:NAME", a file or a folder.')]
 Device = Annotated[str, Parameter(help='Where the model computes: "cpu" or "cuda".')]
 Size = Annotated[
@@ -15,6 +24,11 @@ Size = Annotated[
     Parameter(help="Height and width of the pictures, pixels; of a text-to-image model."),
 ]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+def name_run(kind: str) -> Path:
+    """Name a new run folder by what makes it and the time: runs/audit-20260131-235959."""
+    return Path("runs") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def emit(document: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - any JSON value

@@ -16,7 +16,6 @@ def list_(folder: Path = Path("runs"), *, as_json: Json = False) -> None:
 
     Args:
         folder: Folder that holds run folders.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.runs import list_runs
 
@@ -41,7 +40,6 @@ def show(run: Path, *, as_json: Json = False) -> None:
 
     Args:
         run: Run folder.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     import json
 
@@ -69,7 +67,6 @@ def check(run: Path, *, as_json: Json = False) -> None:
 
     Args:
         run: Run folder.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.runs import check_run
 
@@ -90,7 +87,6 @@ def report(
         run: Run folder.
         against: Another run of the same kind: write a page of what is different instead.
         pdf: Print it to a PDF too, by an installed Chromium.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.report import print_report, render_against, render_report
 

@@ -29,7 +29,6 @@ def sites(
             for one part of a name, "**" for any.
         config: For a single file of Stable Diffusion: a folder of diffusers with its architecture.
         heads: For a DiT file of a width that was never published: its attention heads.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.loading import load
     from equipoise.representation import select_sites
@@ -54,11 +53,10 @@ def sites(
         for site in list_sites(denoiser)
         if site.name in shown
     ]
-    emit(rows, _lay_out(rows), as_json=as_json)
+    emit(rows, _describe(rows), as_json=as_json)
 
 
-def _lay_out(rows: list[dict[str, Any]]) -> str:
-    """Lay the sites out as a table for people."""
+def _describe(rows: list[dict[str, Any]]) -> str:
     return tabulate(
         ["site", "module", "shape", "share", ""],
         [

@@ -1,13 +1,19 @@
 """`equipoise steer`: make a concept vector, apply it, measure what it does."""
 
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from equipoise.cli.output import Count, Device, Json, Model, emit, show_rate, tabulate
+from equipoise.cli.output import Count, Device, Json, Model, emit, name_run, show_rate, tabulate
 from equipoise.errors import BadInputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from equipoise.auditing.subject import Subject
+    from equipoise.steering.editing import Edit
 
 steer = App(name="steer", help="Concept vectors: make, apply and measure them.")
 
@@ -41,7 +47,6 @@ def make(
         sigma: Noise levels of the references, data units; default the spread of the data.
         kind: A number for every place, or one for every channel.
         seed: Seed of the noise.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.auditing.prompts import read_prompts
     from equipoise.doors import concept
@@ -56,21 +61,17 @@ def make(
         kind=kind, seed=seed,
     )  # fmt: skip
     vector.save(out)
-    document = _describe_vector(vector) | {"file": str(out)}
-    emit(document, _lay_out(document), as_json=as_json)
+    document = _summarize(vector) | {"file": str(out)}
+    emit(document, _describe_vector(document), as_json=as_json)
 
 
 @steer.command
 def show(vector: Vector, *, as_json: Json = False) -> None:
-    """Say what a vector is: model, sites, noise levels, size, recipe.
-
-    Args:
-        as_json: Print one JSON document on standard output and nothing else.
-    """
+    """Say what a vector is: model, sites, noise levels, size, recipe."""
     from equipoise.steering import load_vector
 
-    document = _describe_vector(load_vector(vector))
-    emit(document, _lay_out(document), as_json=as_json)
+    document = _summarize(load_vector(vector))
+    emit(document, _describe_vector(document), as_json=as_json)
 
 
 @steer.command
@@ -100,7 +101,6 @@ def apply(
         prompt: What a text-to-image model is asked for, with guidance; default nothing, without.
         num_seeds: Rows.
         seed: Seed of the outputs.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.auditing.subject import follow_prompts, open_subject
     from equipoise.denoisers import guide
@@ -148,46 +148,27 @@ def edit(
         window: Lowest and highest noise level at which to act, data units; default everywhere.
         mode: Add the vector, remove its projection, or move the projection to one unit.
         prompt: What the picture shows, in words, for a text-to-image model; default nothing.
-        as_json: Print one JSON document on standard output and nothing else.
     """
-    import torch
-
     from equipoise.auditing.subject import open_subject
-    from equipoise.detection import load_calibration
-    from equipoise.doors import CalibratedDetector
-    from equipoise.images import quantize
+    from equipoise.doors import edit as edit_picture
     from equipoise.steering import load_vector
-    from equipoise.steering.editing import edit_picture
     from equipoise.steering.reference import read_references
-    from equipoise.steering.strip import choose_condition, write_strip
 
     subject, strengths = open_subject(model, device=device), parse_strengths(strength)
-    image = read_references(picture, subject.denoiser.image_shape)[:1]
-    verdict = None
-    if subject.shipped is not None:
-        calibration = load_calibration(subject.shipped)
-        verdict = CalibratedDetector(subject.denoiser, calibration)(image).verdicts[0]
+    image = read_references(picture, subject.denoiser.image_shape)[0]
+    verdict = _judge_first(subject, image)
     edited = edit_picture(
-        subject.denoiser, image[0], load_vector(vector), strengths=strengths,
-        sigmas=subject.sampler.list_sigmas(subject.denoiser), start=start, window=window,
-        mode=mode, cond=choose_condition(subject.denoiser, prompt=prompt),
+        subject, image, load_vector(vector), strength=strengths, start=start, window=window,
+        mode=mode, prompt=prompt,
     )  # fmt: skip
-    shown = quantize(torch.cat([image, edited.pictures]))[None]
-    write_strip(out, shown, ["picture", *(f"{value:.3g}" for value in strengths)])
+    _write_edit(out, image, edited)
     document = {
         "verdict": verdict,
         "reconstruction_error": edited.error,
         "strengths": strengths,
         "file": str(out),
     }
-    told = "no calibration, so no verdict" if verdict is None else verdict.replace("_", " ")
-    emit(
-        document,
-        f"the picture itself: {told}\n"
-        f"reconstruction error at strength 0: {edited.error:.4f} (root mean square, values 0 to 1)"
-        f"\nwritten to {out}",
-        as_json=as_json,
-    )
+    emit(document, _describe_edit(document), as_json=as_json)
 
 
 @steer.command
@@ -208,13 +189,12 @@ def response(
         num_seeds: Outputs a concept.
         num_pairs: Most pairs of a copy and a novel output.
         out: Run folder to write; default runs/steering-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.bench.response import choose_spec, run_response
     from equipoise.report import render_report
     from equipoise.zoo.package import load_zoo
 
-    folder = out or Path("runs") / f"steering-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("steering")
     opened = load_zoo(model).to(device)
     spec = choose_spec(opened.recipe, seed=seed, num_seeds=num_seeds, num_pairs=num_pairs)
     run = run_response(opened, folder, spec=spec)
@@ -224,7 +204,7 @@ def response(
         "run": str(run.path),
         "seconds": run.record.cost["seconds"],
     }
-    emit(document, _tell_response(document), as_json=as_json)
+    emit(document, _describe_response(document), as_json=as_json)
 
 
 def parse_strengths(text: str) -> list[float]:
@@ -247,7 +227,38 @@ def parse_strengths(text: str) -> list[float]:
     return [first + (last - first) * step / (count - 1) for step in range(count)]
 
 
-def _describe_vector(vector: Any) -> dict[str, Any]:  # noqa: ANN401 - torch is not loaded here
+def _judge_first(subject: "Subject", image: "Tensor") -> str | None:
+    """Return the verdict on a picture by the calibration that the model ships, if it ships one."""
+    from equipoise.doors import CalibratedDetector
+
+    calibration = subject.load_calibration()
+    if calibration is None:
+        return None
+    return CalibratedDetector(subject.denoiser, calibration)(image[None]).verdicts[0]
+
+
+def _write_edit(out: Path, image: "Tensor", edited: "Edit") -> None:
+    """Write one row: the picture, then a column a strength."""
+    import torch
+
+    from equipoise.images import quantize
+    from equipoise.steering.strip import write_strip
+
+    shown = quantize(torch.cat([image[None], edited.pictures]))[None]
+    write_strip(out, shown, ["picture", *(f"{value:.3g}" for value in edited.strengths)])
+
+
+def _describe_edit(document: Mapping[str, Any]) -> str:
+    verdict = document["verdict"]
+    told = "no calibration, so no verdict" if verdict is None else verdict.replace("_", " ")
+    return (
+        f"the picture itself: {told}\n"
+        f"reconstruction error at strength 0: {document['reconstruction_error']:.4f} "
+        f"(root mean square, values 0 to 1)\nwritten to {document['file']}"
+    )
+
+
+def _summarize(vector: Any) -> dict[str, Any]:  # noqa: ANN401 - torch is not loaded here
     record = vector.record.model_dump(mode="json")
     return record | {
         "sites": list(vector.sites),
@@ -256,7 +267,7 @@ def _describe_vector(vector: Any) -> dict[str, Any]:  # noqa: ANN401 - torch is 
     }
 
 
-def _lay_out(document: dict[str, Any]) -> str:
+def _describe_vector(document: dict[str, Any]) -> str:
     rows = [
         [site, " x ".join(map(str, document["shapes"][site])), f"{document['strength'][site]:.3g}"]
         for site in document["sites"]
@@ -272,8 +283,8 @@ def _lay_out(document: dict[str, Any]) -> str:
     )
 
 
-def _tell_response(document: dict[str, Any]) -> str:
-    rows = [_lay_out_concept(told) for told in document["concepts"]]
+def _describe_response(document: dict[str, Any]) -> str:
+    rows = [_list_cells(told) for told in document["concepts"]]
     head = [
         "concept", "best chance", "pixel mean", "asked for", "Spearman", "gain / random",
         "usable to",
@@ -290,7 +301,7 @@ def _tell_response(document: dict[str, Any]) -> str:
     )
 
 
-def _lay_out_concept(told: dict[str, Any]) -> list[str]:
+def _list_cells(told: dict[str, Any]) -> list[str]:
     best, asked = told["best"], told["prompt_edit"]
     return [
         told["name"], f"{best['p']:.2f} at {best['strength']:g}",

@@ -1,11 +1,23 @@
 """`equipoise sweep`: which site, sigma, pooling and statistic tell copies best."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from equipoise.cli.output import Count, Device, Json, Model, Size, emit, show_rate, tabulate
+from equipoise.cli.output import (
+    Count,
+    Device,
+    Json,
+    Model,
+    Size,
+    emit,
+    name_run,
+    show_rate,
+    tabulate,
+)
 from equipoise.errors import BadInputError
+
+HEAD = ["site", "sigma", "pooling", "statistic", "sign", "chosen on", "reported on"]
 
 
 def sweep(
@@ -36,13 +48,8 @@ def sweep(
         seed: Seed of the outputs.
         top: Combinations to print.
         out: Run folder to write; default runs/sweep-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
-    from equipoise.bench.parts import load_parts
-    from equipoise.bench.sweep import run_sweep
-    from equipoise.report import render_report
-
-    folder = out or Path("runs") / f"sweep-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("sweep")
     if reference is not None:
         return _sweep_reference(
             model, reference, copies, sites, folder,
@@ -50,34 +57,53 @@ def sweep(
         )  # fmt: skip
     if copies is not None or sites is not None or size is not None:
         raise BadInputError("--copies, --sites and --size belong to a sweep with --reference.")
-    model_ = load_parts(model, device=device).model
-    run = run_sweep(model_, folder, seed=seed, num_samples=num_samples)
+    return _sweep_zoo(
+        model, folder,
+        num_samples=num_samples, seed=seed, top=top, device=device, as_json=as_json,
+    )  # fmt: skip
+
+
+def _sweep_zoo(
+    model: str,
+    folder: Path,
+    *,
+    num_samples: int,
+    seed: int,
+    top: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    from equipoise.bench.parts import load_parts
+    from equipoise.bench.sweep import run_sweep
+    from equipoise.report import render_report
+
+    parts = load_parts(model, device=device)
+    run = run_sweep(parts.model, parts.twin, folder, seed=seed, num_samples=num_samples)
     results = run.record.results
     page = str(render_report(run.path))
     document = results | {"cells": results["cells"][:top], "run": str(run.path), "report": page}
-    rows = [
-        [
-            _name_sites(cell["sites"]),
-            f"{cell['sigma']:.3g}",
-            cell["pooling"],
-            cell["statistic"] + (" scaled" if cell["scaled_units"] else ""),
-            f"{cell['sign']:+d}",
-            f"{cell['selection_auroc']:.4f}",
-            f"{cell['report_auroc']:.4f}",
-        ]
-        for cell in document["cells"]
+    lines = [
+        tabulate(HEAD, [_list_cells(cell) for cell in document["cells"]]),
+        "",
+        f"chosen: {', '.join(results['chosen']['sites'])}",
+        f"AUROC {show_rate(results['auroc'])} on copies of images it was not chosen on",
+        f"the same outputs in the clean twin: {show_rate(results['clean_twin_auroc'])}",
+        f"denoising residual (baseline): {show_rate(results['residual']['auroc'])}",
+        f"report: {page}",
     ]
-    head = ["site", "sigma", "pooling", "statistic", "sign", "chosen on", "reported on"]
-    text = "\n".join(
-        [
-            tabulate(head, rows),
-            "",
-            f"chosen: {', '.join(results['chosen']['sites'])}",
-            f"AUROC {show_rate(results['auroc'])} on copies of images it was not chosen on",
-            f"report: {page}",
-        ]
-    )
-    emit(document, text, as_json=as_json)
+    emit(document, "\n".join(lines), as_json=as_json)
+
+
+def _list_cells(cell: dict[str, Any]) -> list[str]:
+    return [
+        _name_sites(cell["sites"]),
+        f"{cell['sigma']:.3g}",
+        cell["pooling"],
+        cell["statistic"] + (" scaled" if cell["scaled_units"] else ""),
+        f"{cell['sign']:+d}",
+        f"{cell['selection_auroc']:.4f}",
+        f"{cell['report_auroc']:.4f}",
+    ]
 
 
 def _sweep_reference(
@@ -96,6 +122,7 @@ def _sweep_reference(
     from equipoise.auditing.pile import PicturePile
     from equipoise.auditing.subject import open_subject
     from equipoise.auditing.sweep import run_reference_sweep
+    from equipoise.report import render_report
 
     denoiser = open_subject(model, device=device, size=size).denoiser
     shape = denoiser.image_shape
@@ -107,7 +134,8 @@ def _sweep_reference(
     results = run.record.results
     chosen, area = results["chosen"], results["auroc"]
     document = {name: results[name] for name in results if name != "detector"}
-    document |= {"cells": results["cells"][:top], "run": str(run.path)}
+    page = str(render_report(run.path))
+    document |= {"cells": results["cells"][:top], "run": str(run.path), "report": page}
     lines = [
         f"chosen by {results['chosen_by']}: {_name_sites(chosen['sites'])}, sigma "
         f"{chosen['sigma']:.3g}, {chosen['statistic']} of the {chosen['pooling']}, sign "
@@ -116,6 +144,7 @@ def _sweep_reference(
         *(f"cannot know: {what}" for what in results["cannot_know"]),
         *(f"not read: {source!r}: {why}" for source, why in results["failed"].items()),
         f"next: equipoise calibrate --model {model} --reference {reference} --sweep {run.path}",
+        f"report: {page}",
     ]
     emit(document, "\n".join(lines), as_json=as_json)
 

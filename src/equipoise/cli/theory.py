@@ -2,14 +2,13 @@
 
 import sys
 from dataclasses import asdict
-from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from equipoise.cli.output import Json, emit, show_rate, tabulate
+from equipoise.cli.output import Json, emit, name_run, show_rate, tabulate
 from equipoise.errors import EquipoiseError
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ def verify(*, as_json: Json = False) -> None:
     Each claim is one number with a bound, measured without the formula it checks: by automatic
     differentiation, simulation, plain optimizers or dense decompositions. About two minutes.
     Exit code 2 when a claim does not hold.
-
-    Args:
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.theory.claims import CLAIMS, verify_claims
 
@@ -59,13 +55,12 @@ def figures(
         data: Folder with the gzip files of Fashion-MNIST; default Debian's package, and without
             it the 5,000 images that ship.
         seed: Seed of draws, weights and noise.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.bench.lab import build_images, build_subject
     from equipoise.report import render_report
     from equipoise.theory.figures import run_figures
 
-    folder = out or Path("runs") / f"theory-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("theory")
     run = run_figures(build_images(data), build_subject(), folder, seed=seed)
     report = render_report(run.path)
     seconds = run.record.cost["seconds"]
@@ -88,12 +83,11 @@ def phase(*, out: Path | None = None, seed: int = 0, as_json: Json = False) -> N
     Args:
         out: Run folder to write, or to go on with; default runs/phase-TIME.
         seed: First seed of draws, weights and noise; every cell takes three.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.report import render_report
     from equipoise.theory.phase import run_phase
 
-    folder = out or Path("runs") / f"phase-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("phase")
     run = run_phase(folder, seed=seed)
     report = render_report(run.path)
     results = run.record.results

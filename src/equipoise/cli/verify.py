@@ -1,10 +1,9 @@
 """`equipoise verify`: does what an audit flagged still come out after a mitigation?"""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from equipoise.cli.output import Device, Json, Model, emit, show_rate, tabulate
+from equipoise.cli.output import Device, Json, Model, emit, name_run, show_rate, tabulate
 
 
 def verify(
@@ -27,19 +26,19 @@ def verify(
         audited: Where the audited model lies now; default where the audit found it.
         training: Training images: generations are labelled by the nearest as well.
         out: Run folder to write; default runs/verify-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.auditing.subject import open_subject
     from equipoise.auditing.verification import verify as verify_run
     from equipoise.runs import load_run
 
-    folder = out or Path("runs") / f"verify-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("verify")
     known = load_run(run)
     before = open_subject(audited or str(known.record.spec.get("model")), device=device)
     after = open_subject(model, device=device)
     made = verify_run(known, before, after, folder, training=training)
     results = made.record.results
-    document = results | {"run": str(folder), "seconds": made.record.cost["seconds"]}
+    document = results | {"run": str(folder), "report": str(folder / "report.html")}
+    document |= {"seconds": made.record.cost["seconds"]}
     emit(document, _describe(results, folder), as_json=as_json)
 
 
@@ -54,5 +53,6 @@ def _describe(results: dict[str, Any], folder: Path) -> str:
     ]
     table = tabulate(["generation", "flagged by the residual", "copies"], rows)
     return (
-        f"{results['flagged']} flagged outputs, each generated again:\n\n{table}\n\nrun: {folder}"
+        f"{results['flagged']} flagged outputs, each generated again:\n\n{table}\n\n"
+        f"report: {folder / 'report.html'}"
     )

@@ -1,12 +1,11 @@
 """`equipoise zoo`: the trained models that ship with the package."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from equipoise.cli.output import Count, Device, Json, emit, show_rate, tabulate
+from equipoise.cli.output import Count, Device, Json, emit, name_run, show_rate, tabulate
 from equipoise.errors import BadInputError
 
 zoo = App(name="zoo", help="The trained models that ship with the package.")
@@ -16,11 +15,7 @@ Name = Annotated[str, Parameter(help="Name of the model, see `equipoise zoo list
 
 @zoo.command(name="list")
 def list_(*, as_json: Json = False) -> None:
-    """List the models of the zoo.
-
-    Args:
-        as_json: Print one JSON document on standard output and nothing else.
-    """
+    """List the models of the zoo."""
     from equipoise.zoo.package import MODELS
     from equipoise.zoo.recipe import RECIPES
 
@@ -48,7 +43,6 @@ def train(
     Args:
         out: Folder to write the packages to.
         data: Folder with the gzip files of Fashion-MNIST; default Debian's package.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.bench.build import build_zoo_model
     from equipoise.zoo.fashion import DEBIAN_FOLDER
@@ -64,12 +58,11 @@ def train(
 
 
 @zoo.command
-def check(name: Name | None = None, *, as_json: Json = False) -> None:
+def check(name: str | None = None, *, as_json: Json = False) -> None:
     """Check hashes, fingerprints and outputs of shipped models against their cards.
 
     Args:
         name: Name of one model, or `NAME@STEP` of a save; default all of them.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from dataclasses import asdict
 
@@ -112,13 +105,12 @@ def show(
         num_samples: Outputs to draw.
         seed: Seed of the outputs.
         out: Run folder to write; default runs/zoo-TIME.
-        as_json: Print one JSON document on standard output and nothing else.
     """
     from equipoise.bench.parts import load_exhibit
     from equipoise.bench.show import run_show
     from equipoise.report import render_report
 
-    folder = out or Path("runs") / f"zoo-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or name_run("zoo")
     exhibit = load_exhibit(name, device=device)
     run = run_show(exhibit, folder, seed=seed, num_samples=num_samples)
     report = render_report(run.path)

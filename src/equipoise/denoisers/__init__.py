@@ -15,7 +15,7 @@ from equipoise.denoisers.protocol import (
     fingerprint,
 )
 from equipoise.denoisers.stable_diffusion import build_stable_diffusion
-from equipoise.denoisers.text_to_image import build_text_to_image
+from equipoise.denoisers.text_to_image import TextFamily, build_of_family, build_text_to_image
 from equipoise.denoisers.timed import TimedDenoiser, encode_prompts
 from equipoise.denoisers.unet import UNet
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
@@ -27,11 +27,13 @@ __all__ = [
     "GaussianDenoiser",
     "IdealDenoiser",
     "Size",
+    "TextFamily",
     "TimedDenoiser",
     "UNet",
     "WrappedDenoiser",
     "build_dit",
     "build_from_pipeline",
+    "build_of_family",
     "build_stable_diffusion",
     "build_text_to_image",
     "check_device",

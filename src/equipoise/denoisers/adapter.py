@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.checkpoints.lora import Lora, LowRank
+from equipoise.denoisers.placement import is_quantised
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.errors import BadInputError, closest, quote
 
@@ -21,8 +22,10 @@ def apply_lora(denoiser: Denoiser, lora: Lora, *, scale: float = 1.0) -> Denoise
         scale: 0 is the base, 1 what was trained.
 
     Raises:
-        BadInputError: when the network lacks a module of the LoRA, or has it in another shape.
+        BadInputError: when the network lacks a module of the LoRA, has it in another shape, or
+            has it quantised.
     """
+    _refuse_quantised(denoiser.network, lora)
     network = copy.deepcopy(denoiser.network)
     weights = _list_weights(network)
     with torch.no_grad():
@@ -32,6 +35,19 @@ def apply_lora(denoiser: Denoiser, lora: Lora, *, scale: float = 1.0) -> Denoise
             weight += scale * change.to(weight)
     changed: Any = denoiser  # every denoiser of this package is a dataclass around its network
     return replace(changed, network=network)
+
+
+def _refuse_quantised(network: nn.Module, lora: Lora) -> None:
+    """Refuse bytes, which nothing can be added to, before they are copied."""
+    weights = _list_weights(network)
+    for name in lora.parts:
+        weight = _find_weight(weights, name, network)
+        if is_quantised(weight):
+            raise BadInputError(
+                f"The LoRA changes {quote(name)}, whose weight is quantised "
+                f"({type(weight).__name__}) and cannot be added to. Give the base as it was "
+                "before quantising."
+            )
 
 
 def _list_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -58,9 +58,8 @@ class DhariwalUNet(nn.Module):
             projected=False,
         )
         self.map_noise = PositionalEmbedding(base, endpoint=False)
-        self.map_augment: Linear | None = None
-        if spec.augment_dim:  # used by training only, kept so that the state is whole
-            self.map_augment = Linear(spec.augment_dim, base, bias=False)
+        # Only training augments; the weights are kept so that the state is whole.
+        self.map_augment = Linear(spec.augment_dim, base, bias=False) if spec.augment_dim else None
         self.map_layer0 = Linear(base, width)
         self.map_layer1 = Linear(width, width)
         self.map_label = Linear(spec.label_dim, width, bias=False) if spec.label_dim else None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from equipoise.denoisers.codec import PixelCodec, VaeCodec
 from equipoise.denoisers.level import NoiseGrid
+from equipoise.denoisers.placement import find_device
 from equipoise.denoisers.prediction import Prediction
 from equipoise.denoisers.timed import TimedDenoiser
 from equipoise.errors import BadInputError
@@ -53,7 +54,7 @@ def build_dit(
         prediction=get_prediction(scheduler),
         grid=read_grid(scheduler),
         codec=codec,
-        empty=torch.tensor([null_class], device=next(transformer.parameters()).device),
+        empty=torch.tensor([null_class], device=find_device(transformer)),
         sample_shape=(channels, side, side),
         image_shape=(channels if vae is None else vae.config.in_channels, *[side * scale] * 2),
         data_std=data_std,
@@ -63,8 +64,12 @@ def build_dit(
 
 def list_late_sites(blocks: int) -> tuple[str, ...]:
     """List the hidden units of the MLP in the last third of the blocks of a transformer."""
-    late = range(blocks - max(1, blocks // 3), blocks)
-    return tuple(f"transformer_blocks.{block}.ff.net.2:in" for block in late)
+    return tuple(f"transformer_blocks.{b}.ff.net.2:in" for b in list_late_blocks(blocks))
+
+
+def list_late_blocks(blocks: int) -> range:
+    """List the last third of the blocks of a transformer, at least one."""
+    return range(blocks - max(1, blocks // 3), blocks)
 
 
 def read_grid(scheduler: Any) -> NoiseGrid:  # noqa: ANN401

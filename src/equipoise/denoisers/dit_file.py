@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from equipoise.denoisers.codec import Codec, NoCodec, PixelCodec, VaeCodec
+from equipoise.denoisers.dit import list_late_blocks
 from equipoise.denoisers.filling import fill
 from equipoise.denoisers.level import NoiseGrid
 from equipoise.denoisers.peebles import PeeblesDiT, PeeblesSpec
+from equipoise.denoisers.preconditioning import PIXEL_STD
 from equipoise.denoisers.timed import TimedDenoiser
 from equipoise.errors import BadInputError
 
@@ -54,7 +56,6 @@ def build_dit_file(
     codec: Codec = PixelCodec()
     if latent:
         codec = NoCodec() if vae is None else VaeCodec(vae)
-    blocks = range(spec.depth - max(1, spec.depth // 3), spec.depth)
     return TimedDenoiser(
         network=network,
         call=_call,
@@ -64,8 +65,8 @@ def build_dit_file(
         empty=torch.tensor([spec.classes - 1]),
         sample_shape=(spec.channels, side, side),
         image_shape=(3 if latent else spec.channels, side * scale, side * scale),
-        data_std=1.0 if latent else 0.5,
-        default_sites=tuple(f"blocks.{block}.mlp.fc2:in" for block in blocks),
+        data_std=1.0 if latent else PIXEL_STD,
+        default_sites=tuple(f"blocks.{b}.mlp.fc2:in" for b in list_late_blocks(spec.depth)),
     )
 
 

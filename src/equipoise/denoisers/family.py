@@ -7,15 +7,19 @@ sample twice. `docs/adding-a-family.md` says how to add one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from equipoise.denoisers.dit import build_dit
 from equipoise.denoisers.flux import build_flux
-from equipoise.denoisers.pixart import build_pixart
+from equipoise.denoisers.flux2 import build_flux2
+from equipoise.denoisers.pixart import PIXART
+from equipoise.denoisers.placement import check_placed
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.denoisers.stable_diffusion import build_stable_diffusion
-from equipoise.denoisers.stable_diffusion_3 import build_stable_diffusion_3
-from equipoise.denoisers.stable_diffusion_xl import build_stable_diffusion_xl
+from equipoise.denoisers.stable_diffusion_3 import STABLE_DIFFUSION_3
+from equipoise.denoisers.stable_diffusion_xl import STABLE_DIFFUSION_XL
+from equipoise.denoisers.text_to_image import TextFamily, build_of_family
 from equipoise.denoisers.unet2d import build_unet2d
 from equipoise.errors import BadInputError, quote
 
@@ -47,19 +51,22 @@ def _build_unet2d(pipeline: Any) -> Denoiser:  # noqa: ANN401
     return build_unet2d(pipeline.unet, pipeline.scheduler)
 
 
+def _of_text(name: str, known: TextFamily) -> Family:
+    return Family(name, partial(build_of_family, known), empty_half=0)
+
+
 _UNET2D = Family("unet2d", _build_unet2d, wanted="batch_size")
-_PIXART = Family("pixart", build_pixart, empty_half=0)
+_PIXART = _of_text("pixart", PIXART)
+_FLUX2 = Family("flux2", build_flux2)
 FAMILIES: dict[str, Family] = {
     "StableDiffusionPipeline": Family("stable-diffusion", build_stable_diffusion, empty_half=0),
-    "StableDiffusionXLPipeline": Family(
-        "stable-diffusion-xl", build_stable_diffusion_xl, empty_half=0
-    ),
-    "StableDiffusion3Pipeline": Family(
-        "stable-diffusion-3", build_stable_diffusion_3, empty_half=0
-    ),
+    "StableDiffusionXLPipeline": _of_text("stable-diffusion-xl", STABLE_DIFFUSION_XL),
+    "StableDiffusion3Pipeline": _of_text("stable-diffusion-3", STABLE_DIFFUSION_3),
     "PixArtAlphaPipeline": _PIXART,
     "PixArtSigmaPipeline": _PIXART,
     "FluxPipeline": Family("flux", build_flux),
+    "Flux2Pipeline": _FLUX2,
+    "Flux2KleinPipeline": _FLUX2,
     "DiTPipeline": Family("dit", _build_dit, wanted="class_labels", empty_half=1),
     "DDPMPipeline": _UNET2D,
     "DDIMPipeline": _UNET2D,
@@ -96,8 +103,10 @@ def find_family(pipeline: object) -> Family:
     """Return what is known of a live pipeline.
 
     Raises:
-        BadInputError: for a pipeline of another family; names those that are known.
+        BadInputError: for a pipeline of another family, which names those that are known; or for
+            one whose weights are offloaded layer by layer.
     """
+    check_placed(pipeline)
     names = [base.__name__ for base in type(pipeline).__mro__]
     return get_family(next((name for name in names if name in FAMILIES), names[0]))
 

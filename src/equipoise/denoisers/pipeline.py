@@ -136,6 +136,11 @@ def _check_size(folder: Path, name: str, numbers: int) -> None:
     """Build a network without memory, and refuse it when its file holds fewer numbers."""
     check_numbers(folder / CONFIG)
     config = read_json(folder / CONFIG)
+    if "quantization_config" in config:
+        raise BadInputError(
+            f'"{folder}" holds quantised weights, which are not opened from a folder. Open it '
+            "with diffusers, and give the live pipeline to equipoise.load."
+        )
     if name not in NETWORKS:
         raise UnsafeFileError(f'"{folder}" holds a {quote(name)}, which is not opened.')
     try:

@@ -10,61 +10,23 @@ References:
 """
 
 from collections.abc import Sequence
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equipoise.denoisers.codec import VaeCodec
-from equipoise.denoisers.dit import get_prediction, list_late_sites, read_grid
-from equipoise.denoisers.latent import Size, fit_shapes
-from equipoise.denoisers.text_to_image import Parts, build_text_to_image
-from equipoise.denoisers.timed import TimedDenoiser
+from equipoise.denoisers.dit import list_late_sites
+from equipoise.denoisers.text_to_image import Parts, TextFamily
 
 SIZES = ("resolution", "aspect_ratio")
 
 
-def build_pixart(
-    pipeline: Any,  # noqa: ANN401 - diffusers is optional
-    *,
-    size: Size | None = None,
-) -> TimedDenoiser:
-    """Make a denoiser of a `PixArtAlphaPipeline` or `PixArtSigmaPipeline`; nothing is changed.
-
-    Args:
-        pipeline: The pipeline.
-        size: Height and width of the pictures, pixels; default those of its training.
-
-    Raises:
-        BadInputError: when its schedule is not understood, or the size is no multiple of a patch.
-    """
-    transformer, config = pipeline.transformer, pipeline.transformer.config
-    shapes = fit_shapes(
-        pipeline.vae, channels=config.in_channels, default=config.sample_size, size=size,
-        patch=config.patch_size,
-    )  # fmt: skip
-    height, width = shapes.image[1:]
-    told = torch.tensor([[height, width, height / width]])
-    return build_text_to_image(
-        transformer,
-        encode=partial(_encode, pipeline, told if transformer.use_additional_conditions else None),
-        tell=_tell,
-        prediction=get_prediction(pipeline.scheduler),
-        grid=read_grid(pipeline.scheduler),
-        shapes=shapes,
-        sites=list_late_sites(config.num_layers),
-        codec=VaeCodec(pipeline.vae),
-        guidance=4.5,
-    )
-
-
 @torch.no_grad()
 def _encode(
-    pipeline: Any,  # noqa: ANN401
-    size: Tensor | None,
+    pipeline: Any,  # noqa: ANN401 - diffusers is optional
     prompts: Sequence[str],
+    image_shape: tuple[int, int, int],
 ) -> Parts:
     # The pipeline's call cleans captions where it can.
     cleans = all(find_spec(name) is not None for name in ("bs4", "ftfy"))
@@ -72,9 +34,11 @@ def _encode(
         list(prompts), do_classifier_free_guidance=False, clean_caption=cleans
     )
     parts = {"text": text, "mask": mask}
-    if size is None:
+    if not pipeline.transformer.use_additional_conditions:
         return parts
-    rows = size.expand(len(text), -1).to(text.device)
+    _, height, width = image_shape
+    told = text.new_tensor([[height, width, height / width]], dtype=torch.float32)
+    rows = told.expand(len(text), -1)
     return {**parts, "resolution": rows[:, :2], "aspect_ratio": rows[:, 2:]}
 
 
@@ -85,3 +49,12 @@ def _tell(network: nn.Module, z: Tensor, time: Tensor, parts: Parts) -> Tensor:
     ).sample  # fmt: skip
     # A model that learned its variance gives it in the channels behind.
     return output[:, : z.shape[1]]
+
+
+PIXART = TextFamily(
+    network="transformer",
+    encode=_encode,
+    tell=_tell,
+    sites=lambda config: list_late_sites(config.num_layers),
+    guidance=4.5,
+)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from equipoise.denoisers.placement import find_device, list_plain
 from equipoise.errors import BadInputError, NonFiniteError
 
 
@@ -71,10 +72,8 @@ class Denoiser(Protocol):
 
 
 def device_of(denoiser: Denoiser) -> torch.device:
-    """Say where the weights of a denoiser lie."""
-    network = denoiser.network
-    tensors = [*network.parameters(), *network.buffers()]
-    return tensors[0].device if tensors else torch.device("cpu")
+    """Say where a denoiser computes."""
+    return find_device(denoiser.network)
 
 
 def fingerprint(denoiser: Denoiser) -> str:
@@ -87,9 +86,10 @@ def fingerprint(denoiser: Denoiser) -> str:
     # torch.compile puts a wrapper into the names; the weights are the same.
     state = denoiser.network.state_dict()
     weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
-    for name, tensor in sorted(weights.items()):
+    plain = dict(p for name, tensor in weights.items() for p in list_plain(name, tensor))
+    for name, tensor in sorted(plain.items()):
         digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

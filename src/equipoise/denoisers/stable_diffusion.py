@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from equipoise.denoisers.codec import VaeCodec
 from equipoise.denoisers.dit import get_prediction, read_grid
 from equipoise.denoisers.latent import Size, fit_shapes
+from equipoise.denoisers.placement import find_device
 from equipoise.denoisers.timed import TimedDenoiser
 
 MARK = "model.diffusion_model.input_blocks.0.0.weight"
@@ -69,7 +70,7 @@ def encode_prompts(pipeline: Any, prompts: Sequence[str]) -> Tensor:  # noqa: AN
         max_length=pipeline.tokenizer.model_max_length,
     )  # fmt: skip
     encoder = pipeline.text_encoder
-    device = next(encoder.parameters()).device
+    device = find_device(encoder)
     # An encoder whose configuration says so hides what fills up a prompt, as the pipeline does.
     masked = getattr(encoder.config, "use_attention_mask", False)
     mask = tokens.attention_mask.to(device) if masked else None

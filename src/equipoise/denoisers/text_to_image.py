@@ -4,19 +4,85 @@ A family brings how its pipeline encodes prompts, and how its network is called;
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from equipoise.denoisers.codec import Codec
+from equipoise.denoisers.codec import Codec, VaeCodec
 from equipoise.denoisers.condition import ConditionLayout
-from equipoise.denoisers.latent import LatentShapes
-from equipoise.denoisers.level import Times
+from equipoise.denoisers.dit import get_prediction, read_grid
+from equipoise.denoisers.latent import LatentShapes, Size, fit_shapes
+from equipoise.denoisers.level import FlowTimes, Times
 from equipoise.denoisers.prediction import Prediction
 from equipoise.denoisers.timed import TimedDenoiser
 
 Parts = Mapping[str, Tensor]
 Encode = Callable[[Sequence[str]], Parts]
 Tell = Callable[[nn.Module, Tensor, Tensor, Parts], Tensor]
+EncodeSized = Callable[[Any, Sequence[str], tuple[int, int, int]], Parts]
+
+
+@dataclass(frozen=True)
+class TextFamily:
+    """What a family of diffusers says of itself.
+
+    Args:
+        network: Name of the network in the pipeline, "unet" or "transformer".
+        encode: `encode(pipeline, prompts, image_shape)`, otherwise as in `build_text_to_image`.
+        tell: As in `build_text_to_image`.
+        sites: `sites(config)` lists the default sites by the network's configuration.
+        guidance: Scale of guidance that its pipeline takes when nothing else is said.
+        flow: Whether the network predicts a flow; otherwise the scheduler says what it predicts.
+        encode_empty: Gives the parts of the empty condition, where that is no empty prompt.
+    """
+
+    network: str
+    encode: EncodeSized
+    tell: Tell
+    sites: Callable[[Any], tuple[str, ...]]
+    guidance: float
+    flow: bool = False
+    encode_empty: EncodeSized | None = None
+
+
+def build_of_family(
+    family: TextFamily,
+    pipeline: Any,  # noqa: ANN401 - diffusers is optional
+    *,
+    size: Size | None = None,
+) -> TimedDenoiser:
+    """Make a denoiser of a pipeline of a family; nothing of it is changed.
+
+    Args:
+        family: What is known of the pipeline's class.
+        pipeline: The pipeline.
+        size: Height and width of the pictures, pixels; default those of its training.
+
+    Raises:
+        BadInputError: when its schedule is not understood, or the size is no multiple of a patch.
+    """
+    network, scheduler = getattr(pipeline, family.network), pipeline.scheduler
+    config = network.config
+    shapes = fit_shapes(
+        pipeline.vae, channels=config.in_channels, default=config.sample_size, size=size,
+        patch=getattr(config, "patch_size", 1),
+    )  # fmt: skip
+    empty = None
+    if family.encode_empty is not None:
+        empty = family.encode_empty(pipeline, [""], shapes.image)
+    return build_text_to_image(
+        network,
+        encode=lambda prompts: family.encode(pipeline, prompts, shapes.image),
+        tell=family.tell,
+        prediction="flow" if family.flow else get_prediction(scheduler),
+        grid=FlowTimes() if family.flow else read_grid(scheduler),
+        shapes=shapes,
+        sites=family.sites(config),
+        codec=VaeCodec(pipeline.vae),
+        guidance=family.guidance,
+        empty=empty,
+    )
 
 
 def build_text_to_image(

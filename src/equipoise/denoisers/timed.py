@@ -18,6 +18,7 @@ from equipoise.denoisers.codec import Codec
 from equipoise.denoisers.condition import ConditionLayout
 from equipoise.denoisers.edm import per_sample
 from equipoise.denoisers.level import Times
+from equipoise.denoisers.placement import find_dtype
 from equipoise.denoisers.prediction import Prediction, estimate_x0, scale_input
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.errors import BadInputError
@@ -75,9 +76,8 @@ class TimedDenoiser:
         """
         time = self.grid.find_time(sigma)
         level = per_sample(sigma, x)
-        weights = next(self.network.parameters())
         scaled = "flow" if self.prediction == "flow" else "v"  # of a schedule: like v, whatever F
-        z = scale_input(scaled, x, level).to(weights.dtype)
+        z = scale_input(scaled, x, level).to(find_dtype(self.network))
         chosen = self.null_condition(len(x)) if cond is None else cond
         output = self.call(self.network, z, time, chosen).to(x.dtype)
         return estimate_x0(self.prediction, output, x, level)

@@ -18,16 +18,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from equipoise.denoisers.codec import PixelCodec
-from equipoise.denoisers.dit import get_prediction
+from equipoise.denoisers.dit import get_prediction, read_grid
 from equipoise.denoisers.edm import per_sample
-from equipoise.denoisers.level import NoiseGrid
+from equipoise.denoisers.preconditioning import PIXEL_STD
 from equipoise.denoisers.stable_diffusion import DEFAULT_SITES
 from equipoise.denoisers.timed import TimedDenoiser
 from equipoise.denoisers.wrapped import WrappedDenoiser, wrap
 from equipoise.errors import BadInputError
-
-PIXEL_STD = 0.5
-"""Standard deviation of pictures in [-1, 1]: a usual value, for default noise levels only."""
 
 
 def build_unet2d(
@@ -55,7 +52,7 @@ def build_unet2d(
         network=unet,
         call=_call,
         prediction=get_prediction(scheduler),
-        grid=NoiseGrid.from_alphas(scheduler.alphas_cumprod),
+        grid=read_grid(scheduler),
         codec=PixelCodec(),
         empty=None,
         sample_shape=shape,

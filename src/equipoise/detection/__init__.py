@@ -28,6 +28,7 @@ from equipoise.detection.draws import (
 from equipoise.detection.gap import NoiseGap
 from equipoise.detection.heatmap import Heat, has_places, measure_heat
 from equipoise.detection.look import Look
+from equipoise.detection.precision import Trial, try_precisions
 from equipoise.detection.preset import PRESETS, Preset, build_preset
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.sharpness import Sharpness
@@ -81,6 +82,7 @@ __all__ = [
     "Stopwatch",
     "SweepCell",
     "TiledDistance",
+    "Trial",
     "UnitScale",
     "Verdict",
     "WhitenedSpikiness",
@@ -100,5 +102,6 @@ __all__ = [
     "q_values",
     "score_draws",
     "sweep_cells",
+    "try_precisions",
     "weighted_auroc",
 ]

@@ -35,8 +35,16 @@ from equipoise.detection.spikiness import Spikiness
 from equipoise.errors import CalibrationError
 from equipoise.images import find_outside, measure_domain
 from equipoise.runs.atomic import write_atomic
+from equipoise.runs.hub import (
+    build_card,
+    find_in_repository,
+    push_repository,
+    write_repository,
+)
 
 VERSION = 1
+FILE = "calibration.json"
+"""Name of the file in a repository."""
 Null = Literal["generated and novel", "held-out real", "own outputs"]
 Verdict = Literal["memorized", "not_memorized", "inconclusive"]
 Mode = Literal["image", "free", "check", "early"]
@@ -145,6 +153,65 @@ class Calibration(BaseModel):
     def save(self, path: Path) -> None:
         """Write the calibration as JSON."""
         write_atomic(path, self.model_dump_json(indent=1).encode())
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the calibration and a card into a folder, as `from_pretrained` reads it."""
+        write_repository(Path(folder), FILE, self.save, self._describe())
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, token: str | None = None
+    ) -> str:
+        """Upload the calibration and a card to the Hugging Face hub.
+
+        Args:
+            repo_id: NAME/REPOSITORY; made when it is not there.
+            private: Whether a new repository is private; None is the hub's default.
+            token: Token that may write; None is the one of `hf auth login`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            BadInputError: when the hub refuses, or cannot be reached.
+        """
+        return push_repository(repo_id, self.save_pretrained, private=private, token=token)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, token: str | None = None
+    ) -> "Calibration":
+        """Read a calibration from a folder, or fetch it from the Hugging Face hub.
+
+        Args:
+            source: Folder that `save_pretrained` wrote, or NAME/REPOSITORY.
+            revision: Branch, tag or commit of the repository.
+            token: Token for a private one; None is that of `hf auth login`.
+
+        Raises:
+            BadInputError: when there is none, or the hub cannot be reached.
+            CalibrationError: when the file is damaged or of a later version.
+        """
+        return load_calibration(find_in_repository(source, FILE, revision=revision, token=token))
+
+    def _describe(self) -> str:
+        low, high = self.achieved()
+        facts = {
+            "fingerprint of the model": self.fingerprint,
+            "promised false-positive rate": f"{self.promised:g}",
+            "rate it has on novel items": f"{low:.2%} to {high:.2%} (95 %, n = {self.n})",
+            "calibration items": self.null,
+            "judges": "finished pictures"
+            if self.mode == "image"
+            else f"generations ({self.mode})",
+            "sites": ", ".join(self.detector.sites),
+            "noise level, data units": f"{self.detector.sigma:.4g}",
+            "statistic": f"{self.detector.statistic} of {self.detector.pooling}",
+        }
+        return build_card(
+            "calibration", facts,
+            "A threshold does not move between models, not even between two trainings of one "
+            "recipe: equipoise refuses it for any other model.",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ PRESETS = {
     "zhang-2026-notebook": Preset(PAPER_SITES, 0.098, f"{PAPER}, notebook for SD 1.4, time 10"),
     "zhang-2026-figure-5": Preset(PAPER_SITES, 0.226, f"{PAPER}, Fig. 5, time 50"),
 }
+"""Published recipes by name: sites, noise level, source."""
 
 
 def build_preset(denoiser: Denoiser, name: str) -> tuple[Spikiness, ...]:

@@ -73,7 +73,7 @@ class UnitScale(BaseModel):
 
 
 class Spikiness(BaseModel):
-    """The detector's specification; frozen, stored in every calibration and run."""
+    """How unevenly units answer a noisy image; a frozen specification."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

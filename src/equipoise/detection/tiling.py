@@ -23,7 +23,7 @@ from equipoise.denoisers.protocol import Denoiser
 from equipoise.detection.card import Card, require_conditions
 from equipoise.detection.draws import DEFAULT_BATCH, Noisy, Scores, Stopwatch, score_draws
 from equipoise.detection.pair import compare_all_pairs
-from equipoise.sampling import SamplerSpec, sample_heun
+from equipoise.sampling import SamplerSpec
 
 
 class TiledDistance(BaseModel):
@@ -72,7 +72,7 @@ class TiledDistance(BaseModel):
         guided = guide(denoiser, self.sampler.guidance)
 
         def measure_noisy(noisy: Noisy) -> Tensor:
-            *_, last = sample_heun(guided, noisy.eps, levels, cond=noisy.cond)
+            *_, last = self.sampler.solver(guided, noisy.eps, levels, cond=noisy.cond)
             return denoiser.decode(last.x)
 
         pictures = score_draws(

@@ -72,7 +72,7 @@ class SamplerRequest:
         x = None
         for state in sample_states(
             WatchedDenoiser(guided, watch), self.item_ids, sigmas,
-            seed=self.seed, conditions=self.conditions,
+            seed=self.seed, conditions=self.conditions, solver=sampler.solver,
         ):  # fmt: skip
             if watch.done:
                 return Generation([None] * len(self.item_ids), None)

@@ -1,8 +1,6 @@
 """Pictures: listing, reading, identity, simple features, domain."""
 
 from equipoise.images.domain import (
-    DOMAIN_FEATURES,
-    FEATURES,
     find_outside,
     jpeg_size,
     measure_domain,
@@ -13,11 +11,10 @@ from equipoise.images.domain import (
 from equipoise.images.identity import as_unit, content_id, content_ids, quantize
 from equipoise.images.listing import SUFFIXES, Entry, Listing, list_pictures, show_path
 from equipoise.images.reading import FORMATS, RULE, Picture, read_picture
+from equipoise.images.remote import is_url
 from equipoise.images.store import Store, open_store
 
 __all__ = [
-    "DOMAIN_FEATURES",
-    "FEATURES",
     "FORMATS",
     "RULE",
     "SUFFIXES",
@@ -29,6 +26,7 @@ __all__ = [
     "content_id",
     "content_ids",
     "find_outside",
+    "is_url",
     "jpeg_size",
     "list_pictures",
     "measure_domain",

@@ -50,18 +50,29 @@ class TarShard:
 
     def read(self, start: int, stop: int) -> Iterator[Entry]:
         """Yield the pictures as encoded bytes."""
-        with open_file(self.place) as file:
-            for member in self.members[start:stop]:
+        members = self.members[start:stop]
+        try:
+            file = open_file(self.place)
+        except Exception as error:  # every back end has its own
+            for member in members:
+                reason = member.error or f"cannot be read: {explain(error)}"
+                yield Entry(self._name(member), b"", reason)
+            return
+        with file:
+            for member in members:
                 yield self._read_member(file, member)
 
+    def _name(self, member: Member) -> str:
+        return f"{self.source}/{member.name}" if member.name else self.source
+
     def _read_member(self, file: BufferedReader, member: Member) -> Entry:
-        source = f"{self.source}/{member.name}" if member.name else self.source
+        source = self._name(member)
         if member.error is not None:
             return Entry(source, b"", member.error)
         try:
             file.seek(member.offset)
             content = file.read(member.size)
-        except OSError as error:
+        except Exception as error:  # every back end has its own
             return Entry(source, b"", f"cannot be read: {explain(error)}")
         cut = len(content) < member.size
         return Entry(source, content, "cut short: the tar ends within it" if cut else None)
@@ -75,6 +86,8 @@ def open_tar(source: str, place: Place) -> TarShard:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for info in tar:
+                    if info.size < 0 or tar.offset <= info.offset:  # it would be read for ever
+                        raise tarfile.ReadError("a size below zero")
                     name = PurePosixPath(info.name).name
                     if info.isreg() and looks_like_picture(name):
                         members.append(_describe(info))

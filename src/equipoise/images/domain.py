@@ -38,20 +38,18 @@ def jpeg_size(pictures: Pictures) -> Values:
     return torch.tensor([_jpeg_bytes(picture) for picture in pictures], dtype=torch.float64)
 
 
-FEATURES: dict[str, Callable[[Pictures], Values]] = {
+_FEATURES: dict[str, Callable[[Pictures], Values]] = {
     "pixel_mean": pixel_mean,
     "pixel_variance": pixel_variance,
     "total_variation": total_variation,
-    "jpeg_size": jpeg_size,
 }
-DOMAIN_FEATURES = ("pixel_mean", "pixel_variance", "total_variation")
 
 
 def measure_domain(pictures: Pictures) -> dict[str, tuple[float, float]]:
     """Record the range of every domain feature over some pictures."""
     ranges = {}
-    for name in DOMAIN_FEATURES:
-        values = FEATURES[name](pictures)
+    for name, feature in _FEATURES.items():
+        values = feature(pictures)
         ranges[name] = (float(values.min()), float(values.max()))
     return ranges
 
@@ -60,7 +58,7 @@ def find_outside(pictures: Pictures, domain: dict[str, tuple[float, float]]) -> 
     """Say of every picture whether a feature lies outside the recorded range."""
     outside = torch.zeros(len(pictures), dtype=torch.bool)
     for name, (low, high) in domain.items():
-        values = FEATURES[name](pictures)
+        values = _FEATURES[name](pictures)
         outside |= (values < low) | (values > high)
     return outside.tolist()
 

@@ -17,7 +17,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from glob import iglob
+from glob import escape, iglob
 from pathlib import Path
 
 from equipoise.errors import BadInputError
@@ -99,12 +99,15 @@ def list_shards(folder: Path) -> Listing:
 def list_matches(pattern: str) -> Listing:
     """List the pictures and shards that a pattern with `*`, `?`, `[...]` or `**` matches.
 
+    Below a `**` every folder is walked once, by whatever links it can be reached; other letters of
+    the pattern follow links as a shell does.
+
     Raises:
         BadInputError: when it matches none.
     """
-    paths = [Path(found) for found in iglob(pattern, recursive=True)]
+    paths = dict.fromkeys(Path(found) for found in _match(pattern))
     entries = [
-        _check_line(str(path), Path())
+        _check_path(show_path(path), path)
         for path in paths
         if looks_like_picture(path.name) or looks_like_shard(path.name)
     ]
@@ -267,19 +270,47 @@ def _read_lines(file: Path) -> Iterator[str]:
             yield line.removesuffix("\r")
 
 
+def _match(pattern: str) -> Iterator[str]:
+    """Yield what a pattern matches; `glob` would follow links in a circle, many times over."""
+    parts = pattern.split("/")
+    if "**" not in parts:
+        yield from iglob(pattern)
+        return
+    place = parts.index("**")
+    before, after = "/".join([*parts[:place], ""]), parts[place + 1 :] or ["*"]
+    for root in iglob(before) if before else ["."]:
+        for folder in _walk_once(root):
+            yield from _match(os.path.join(escape(folder), *after))
+
+
+def _walk_once(root: str) -> Iterator[str]:
+    """Yield a folder and those below that are not hidden, each real one once."""
+    seen: set[str] = set()
+    for folder, below, _ in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        below[:] = sorted(name for name in below if real not in seen and not name.startswith("."))
+        if real not in seen:
+            yield folder
+        seen.add(real)
+
+
 def _check_line(line: str, folder: Path) -> Entry:
-    if is_url(line):
+    local = line.removeprefix("file://")
+    if is_url(local):
         return Entry(line, find_remote(line), None)
-    path = folder / line
+    return _check_path(line, folder / local)
+
+
+def _check_path(source: str, path: Path) -> Entry:
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except (OSError, ValueError) as error:
-        return Entry(line, path, f"cannot be found: {_why(error)}")
+        return Entry(source, path, f"cannot be found: {_why(error)}")
     if kind == stat.S_IFREG:
-        return Entry(line, path, None)
+        return Entry(source, path, None)
     if kind == stat.S_IFDIR:
-        return Entry(line, path, _FOLDER)
-    return Entry(line, path, _NOT_REGULAR.format(kind=_KINDS.get(kind, "special")))
+        return Entry(source, path, _FOLDER)
+    return Entry(source, path, _NOT_REGULAR.format(kind=_KINDS.get(kind, "special")))
 
 
 def _why(error: Exception) -> str:

@@ -31,17 +31,14 @@ Which files there are is told by `listing`.
 """
 
 import io
-import logging
 import os
-import re
 import stat
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 import torch
@@ -63,6 +60,7 @@ from equipoise.errors import UnreadablePictureError
 from equipoise.images.listing import Content, show_path
 from equipoise.images.remote import RemoteFile
 from equipoise.images.shard import explain
+from equipoise.images.silence import SILENCE
 
 # Importing a plugin registers its format; with these six no other one has to be loaded.
 _PLUGINS = (
@@ -92,6 +90,7 @@ RULE: dict[str, str | int] = {
     "resize": "Lanczos, antialiased, 8 bit",
     "aspect": "not kept: the whole picture at the model's size",
 }
+"""How a picture is read, in words; stands in the record of every run that reads pictures."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _WIDE = ("I", "F")
 _ROWS = 256  # of 16-bit pixels widened at a time
@@ -129,50 +128,6 @@ class _RefusedError(Exception):
     """Why a file is refused, without its path."""
 
 
-class _Silence:
-    """Keep Pillow's warnings about odd metadata to itself while any thread is reading.
-
-    `warnings.catch_warnings` swaps the filters of the whole process: of two threads that leave
-    it out of turn, one restores the other's. Here a single filter, for Pillow's modules only, is
-    put in front while at least one thread reads, counted under a lock, and taken out after the
-    last; nobody's other filters are touched. The list is changed in place, because the functions
-    of `warnings` would also forget which warnings of other code were shown already.
-    """
-
-    # No one else writes the pattern so: taking this filter out takes out no one else's.
-    _FILTER = ("ignore", None, Warning, re.compile(r"(?:PIL)\."), 0)
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers = 0
-        # Without any handler, logging would print Pillow's records on standard error.
-        logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._readers += 1
-            # Looked for every time: catch_warnings elsewhere may have taken it along.
-            if not (filters := self._filters()) or filters[0] != self._FILTER:
-                self._take_out()
-                filters.insert(0, self._FILTER)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if self._readers == 0:
-                self._take_out()
-
-    def _take_out(self) -> None:
-        filters = self._filters()
-        while self._FILTER in filters:
-            filters.remove(self._FILTER)
-
-    @staticmethod
-    def _filters() -> list[Any]:
-        return cast("list[Any]", warnings.filters)
-
-
-_SILENCE = _Silence()
 _ONE_LARGE = threading.Lock()
 
 
@@ -188,7 +143,7 @@ def read_picture(content: Content, shape: tuple[int, ...]) -> Picture:
             too large; its `reason` says which.
     """
     try:
-        with _SILENCE, _open(content) as file:
+        with SILENCE, _open(content) as file:
             return _read(file, shape)
     except _RefusedError as refusal:
         raise UnreadablePictureError(
@@ -281,7 +236,10 @@ def _identify(file: io.BufferedIOBase) -> ImageFile.ImageFile:
     The file's name is kept from Pillow, which would map an uncompressed one into memory: a file
     that shrinks meanwhile would then end the process.
     """
-    prefix = file.read(16)
+    try:
+        prefix = file.read(16)
+    except OSError as error:
+        raise _RefusedError(f"cannot be read: {explain(error)}") from error
     if not prefix:
         raise _RefusedError("empty file")
     for name in FORMATS:

@@ -98,6 +98,11 @@ def open_store(images: str | Path) -> Store:
 
 def _list(images: str | Path) -> Listing:
     text = str(images)
+    if not text:
+        raise BadInputError(
+            'The name of the images is empty. Give a folder, a pattern or a file; "." is the '
+            "folder you are in."
+        )
     if text.startswith("file://"):
         return _list(Path(text.removeprefix("file://")))
     if is_url(text):

@@ -20,7 +20,6 @@ References:
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +35,8 @@ COPY_BELOW = 1 / 3
 NOVEL_ABOVE = 0.6
 NEIGHBOURS = 50
 CHUNK = 256
+CELLS = 2**24
+"""Pixels in double precision at once."""
 
 
 @dataclass(frozen=True)
@@ -83,67 +84,86 @@ def label_by_nearest(
 class NearestSearch:
     """Nearest training images of fixed samples, while the training pictures stream by.
 
-    Every picture is an image of its own, except that equal pictures, pictures of one id and
-    mirror images are one. A sample needs memory for `NEIGHBOURS + 1` distances, a picture for the
-    hashes by which it is known again.
+    Every picture is an image of its own, except that equal pictures and mirror images are one. A
+    sample needs memory for its `NEIGHBOURS + 1` nearest images, a training picture for nothing: a
+    picture that comes again has the distance it had, so it is among the nearest and known there,
+    or it is as far off as before.
     """
 
     def __init__(self, samples: UInt8[Tensor, "case channel height width"]) -> None:
-        self._samples = _as_rows(samples)
-        self._smallest = torch.full(
-            (len(samples), NEIGHBOURS + 1), torch.inf, dtype=torch.float64, device=samples.device
-        )
+        self._samples = samples
+        shape = (len(samples), NEIGHBOURS + 1)
+        self._smallest = torch.full(shape, torch.inf, dtype=torch.float64, device=samples.device)
+        self._names = torch.zeros(shape, dtype=torch.long, device=samples.device)
         self._nearest = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
-        self._seen: set[str | bytes] = set()
-        self._num_images = 0
-        self._num_pictures = 0
+        self._different: set[int] = set()  # names, as many as the rule needs
 
     def add(
-        self, pictures: UInt8[Tensor, "picture channel height width"], ids: Sequence[str]
+        self,
+        pictures: UInt8[Tensor, "picture channel height width"],
+        places: Int[Tensor, " picture"],
     ) -> None:
         """Compare the samples with the next pictures of the training set.
 
         Args:
             pictures: Training pictures, of the shape of the samples.
-            ids: One a picture; equal ids are equal pictures.
+            places: Number of each in the training set, by which `finish` names them.
         """
-        assert len(pictures) == len(ids)
-        rows = self._take_new(pictures, ids)
-        position = self._num_pictures + torch.tensor(rows, dtype=torch.long)
-        self._num_pictures += len(pictures)
-        self._num_images += len(rows)
-        if rows:
-            self._compare(pictures[rows], position.to(pictures.device))
+        new: dict[int, int] = {}  # the first row of each name
+        for row, digest in enumerate(name_images(pictures)):
+            new.setdefault(int.from_bytes(digest[:8], signed=True), row)
+        if len(self._different) <= NEIGHBOURS:
+            self._different.update(new)
+        names = torch.tensor([*new], dtype=torch.long)
+        rows = torch.tensor([*new.values()], dtype=torch.long)
+        for start in range(0, len(rows), step := _count_rows(self._samples)):
+            some = slice(start, start + step)
+            self._compare(pictures[rows[some]], names[some], places[rows[some]])
 
     def finish(self) -> NearestLabels:
-        """Return the ratios; `nearest` and `picture` are positions in the order of the stream.
+        """Return the ratios; `nearest` and `picture` are places in the training set.
 
         Raises:
             BadInputError: when there are too few training images for the mean over neighbours.
         """
-        _check_number(self._num_images)
+        _check_number(len(self._different))
         return NearestLabels(_apply_rule(self._smallest), self._nearest, self._nearest)
 
-    def _take_new(self, pictures: Tensor, ids: Sequence[str]) -> list[int]:
-        """Return the rows of the pictures that were not seen before, and remember them."""
-        rows = []
-        for row, names in enumerate(zip(ids, name_images(pictures), strict=True)):
-            if self._seen.isdisjoint(names):
-                rows.append(row)
-            self._seen.update(names)
-        return rows
-
-    def _compare(self, pictures: Tensor, position: Tensor) -> None:
+    def _compare(self, pictures: Tensor, names: Tensor, places: Tensor) -> None:
         both = _with_mirrors(pictures)
-        for chunk in torch.arange(len(self._samples)).split(CHUNK):
-            distance = torch.cdist(self._samples[chunk], both)  # (case, 2 picture)
+        names, places = names.to(both.device), places.to(both.device)
+        kept = min(NEIGHBOURS + 1, len(pictures))
+        for chunk in torch.arange(len(self._samples)).split(_count_rows(self._samples)):
+            distance = torch.cdist(_as_rows(self._samples[chunk]), both)  # (case, 2 picture)
             distance = distance.unflatten(1, (2, len(pictures))).amin(dim=1)  # (case, picture)
             closest, place = distance.min(dim=1)
             # Strictly closer: of pictures at one distance the first of the stream stays.
             closer = closest < self._smallest[chunk, 0]
-            self._nearest[chunk] = torch.where(closer, position[place], self._nearest[chunk])
-            every = torch.cat([self._smallest[chunk], distance], dim=1)
-            self._smallest[chunk] = every.topk(NEIGHBOURS + 1, dim=1, largest=False).values
+            self._nearest[chunk] = torch.where(closer, places[place], self._nearest[chunk])
+            found = distance.topk(kept, dim=1, largest=False)
+            self._smallest[chunk], self._names[chunk] = _merge(
+                torch.cat([self._smallest[chunk], found.values], dim=1),
+                torch.cat([self._names[chunk], names[found.indices]], dim=1),
+            )
+
+
+def _merge(
+    distance: Float[Tensor, "case many"], names: Int[Tensor, "case many"]
+) -> tuple[Float[Tensor, "case few"], Int[Tensor, "case few"]]:
+    """Keep the nearest images of each case, in ascending order, each name once."""
+    distance, order = distance.sort(dim=1)
+    names = names.gather(1, order)
+    order = names.argsort(dim=1, stable=True)  # of one name the smallest distance comes first
+    distance, names = distance.gather(1, order), names.gather(1, order)
+    again = names[:, 1:] == names[:, :-1]
+    distance[:, 1:].masked_fill_(again, torch.inf)
+    order = distance.argsort(dim=1, stable=True)[:, : NEIGHBOURS + 1]
+    return distance.gather(1, order), names.gather(1, order)
+
+
+def _count_rows(pictures: Tensor) -> int:
+    """Say how many pictures are compared at once: fewer where they are large."""
+    return max(1, min(CHUNK, CELLS // max(1, pictures[:1].numel())))
 
 
 def name_images(pictures: UInt8[Tensor, "picture channel height width"]) -> list[bytes]:

@@ -18,6 +18,7 @@ class Check:
         icr: Its minimum is where 2606.09718 stops; None where there are too few images for it.
         copies: Share of copies among fresh outputs; None when none were asked for.
         p_value: Of the stop rule; None where outputs stand in for training images.
+        level: The p-value down to which the rule stops at this check; None likewise.
         stops: Whether the rule stops here.
         onsets: Named images by their place in the training set, each with the step from which on
             it has been named without a break.
@@ -30,6 +31,7 @@ class Check:
     icr: float | None
     copies: float | None
     p_value: float | None
+    level: float | None
     stops: bool
     onsets: dict[int, int]
     seconds: float
@@ -47,6 +49,7 @@ class Check:
             "icr": self.icr,
             "copies": self.copies,
             "p_value": self.p_value,
+            "level": self.level,
             "named": len(self.onsets),
             "stops": self.stops,
         }

@@ -21,12 +21,13 @@ from torch import Tensor
 from equipoise.bench.interval import Estimate, estimate_auroc
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Spikiness
-from equipoise.errors import BadInputError
+from equipoise.errors import BadInputError, RunError
 from equipoise.monitoring.check import Check, read_check
 from equipoise.monitoring.consistency import observe_icr
 from equipoise.monitoring.probe import Evidence, Probe, build_detector, build_probe, look
-from equipoise.monitoring.rows import build_rows
-from equipoise.monitoring.split import Naming, StopRule, combine_signals, name_images
+from equipoise.monitoring.rows import build_rows, read_evidence
+from equipoise.monitoring.split import Naming, combine_signals, name_images
+from equipoise.monitoring.stop_rule import Course, StopRule
 from equipoise.monitoring.undisturbed import undisturbed
 from equipoise.report import render_report
 from equipoise.runs import (
@@ -39,6 +40,9 @@ from equipoise.runs import (
     write_check,
 )
 
+STOP_RULE = "alpha spending among relabelled courses"
+"""Part of the spec: checks made under another rule are not gone on with."""
+
 
 @dataclass(frozen=True)
 class MonitorSpec:
@@ -46,7 +50,7 @@ class MonitorSpec:
 
     Args:
         every: Steps between two checks, at least.
-        checks: Most checks that are made; each may spend an equal part of `false_stops`.
+        checks: Most checks that are made; `false_stops` is spent evenly over them.
         false_stops: Chance of stopping a training whose images are exchangeable.
         fdr: Expected share of false names among the named images.
         probe: Training images that are looked at.
@@ -82,6 +86,15 @@ class MonitorSpec:
                 f"Cannot monitor with {wrong[0]}={getattr(self, wrong[0])}: counts are at least "
                 "1, rates and the budget lie between 0 and 1."
             )
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """Who is named, and what the stop rule goes by: it stops at a p-value down to the level."""
+
+    naming: Naming
+    p_value: float
+    level: float
 
 
 @dataclass
@@ -124,8 +137,10 @@ class Monitor:
             else build_probe(self.training, self.held_out, size=spec.probe, seed=spec.seed)
         )  # fmt: skip
         self._rule = StopRule(spec.false_stops, spec.checks, spec.seed)
+        self._course: Course | None = None
         self._run: Run | None = None
-        self._began = self._spent = self._last = 0.0
+        self._began: float | None = None
+        self._spent = self._last = 0.0
 
     @property
     def stop(self) -> Check | None:
@@ -135,22 +150,19 @@ class Monitor:
     def begin(self, step: int = 0) -> None:
         """Begin, or go on with a training that has `step` steps behind it.
 
-        Checks that the run folder holds up to there count as made, later ones are forgotten.
+        Checks that the record holds up to there count as made, later ones are forgotten.
 
         Raises:
             RunError: when the folder holds a run already and the training is at its beginning,
-                or a run of another spec or of other images.
+                or a run of another spec or of other images, or when what a check saw is damaged.
         """
+        if self.out is not None:
+            self._run = self._open_run(self.out, step)
+        if self._probe is not None:
+            self._course = Course(self._rule, self._probe.is_training)
+        if self._course is not None and self._run is not None:
+            self._repeat(self._course, self._run)
         self._began, self._spent, self._last = time.perf_counter(), 0.0, 0.0
-        if self.out is None:
-            return
-        open_run = resume_run if step else start_run
-        watched = {"images": "generated"} if self._probe is None else self._probe.describe()
-        spec = vars(self.spec) | watched
-        self._run = open_run(self.out, kind="monitor", spec=spec, provenance={})
-        known = [read_check(entry) for entry in self._run.record.results.get("checks", [])]
-        self.checks = [check for check in known if check.step <= step]
-        drop_checks(self._run, after=step)
 
     def observe(self, step: int, find_denoiser: Callable[[], Denoiser]) -> Check | None:
         """Make a check after this step if one is due.
@@ -158,7 +170,15 @@ class Monitor:
         Args:
             step: Steps made so far.
             find_denoiser: Gives the denoiser to look into, when it is needed.
+
+        Raises:
+            BadInputError: when the monitor has not begun.
         """
+        if self._began is None:
+            raise BadInputError(
+                "This monitor has not begun: call begin(), or enter its with block, before the "
+                "first step."
+            )
         if step % self.spec.every or not self._may_check():
             return None
         began = time.perf_counter()
@@ -169,13 +189,16 @@ class Monitor:
             evidence = look(probe, denoiser, detector)
             icr = observe_icr(denoiser, probe.pictures[: len(probe.indices)], detector)
             copies = None if self.count_copies is None else self.count_copies(denoiser)
-        naming, p_value = self._test(probe, evidence)
+        tested = self._test(evidence)
+        naming = None if tested is None else tested.naming
         check = Check(
             step=step,
             spikiness=_estimate_split(evidence.spikiness, probe.is_training),
             residual=_estimate_split(evidence.residual, probe.is_training),
-            icr=icr, copies=copies, p_value=p_value,
-            stops=self.stop is None and p_value is not None and p_value <= self._rule.level,
+            icr=icr, copies=copies,
+            p_value=None if tested is None else tested.p_value,
+            level=None if tested is None else tested.level,
+            stops=tested is not None and self.stop is None and tested.p_value <= tested.level,
             onsets=self._continue_onsets(probe, naming, step),
             seconds=time.perf_counter() - began,
         )  # fmt: skip
@@ -190,11 +213,37 @@ class Monitor:
 
     def finish(self) -> None:
         """Close the run folder; nothing more is observed."""
-        if self._run is not None:
+        if self._run is not None and self._began is not None:
             seconds = time.perf_counter() - self._began
             cost = {"seconds": seconds, "monitor_seconds": self._spent}
             self._run = finish_run(self._run, results=self._describe(), cost=cost)
             render_report(self._run.path)
+
+    def _open_run(self, folder: Path, step: int) -> Run:
+        """Open the run folder, with the checks up to a step and no others."""
+        watched = {"images": "generated"} if self._probe is None else self._probe.describe()
+        spec = vars(self.spec) | watched | {"stop_rule": STOP_RULE}
+        open_run = resume_run if step else start_run
+        run = open_run(folder, kind="monitor", spec=spec, provenance={})
+        known = [read_check(entry) for entry in run.record.results.get("checks", [])]
+        self.checks = [check for check in known if check.step <= step]
+        drop_checks(run, keep={check.step for check in self.checks})
+        return update_run(run, results=self._describe()) if self.checks else run
+
+    def _repeat(self, course: Course, run: Run) -> None:
+        """Bring the relabellings to where the checks of the run folder left them.
+
+        Raises:
+            RunError: when the file of a check is damaged or missing.
+        """
+        seen = [*read_evidence(run)]
+        if len(seen) != len(self.checks):
+            raise RunError(
+                f'"{run.path}" has {len(self.checks)} checks in its record and {len(seen)} of '
+                "their files: the stop rule cannot go on without them. Give another out=."
+            )
+        for evidence in seen:
+            course.look(combine_signals(evidence))
 
     def _may_check(self) -> bool:
         """Whether a check is left, and the time for one as long as the last."""
@@ -202,6 +251,7 @@ class Monitor:
             return False
         if self.spec.budget is None or not self._last:
             return True
+        assert self._began is not None
         trained = time.perf_counter() - self._began - self._spent
         return self._spent + self._last <= self.spec.budget * trained
 
@@ -211,13 +261,15 @@ class Monitor:
         outputs = self.generate(denoiser)[: self.spec.probe]
         return Probe(torch.cat([outputs, self.held_out]), np.arange(len(outputs)))
 
-    def _test(self, probe: Probe, evidence: Evidence) -> tuple[Naming | None, float | None]:
+    def _test(self, evidence: Evidence) -> _Tested | None:
         """Name images and test the split; neither is possible of outputs."""
-        if self._probe is None:
-            return None, None
-        combined = combine_signals(evidence)
-        naming = name_images(combined, probe.is_training, fdr=self.spec.fdr)
-        return naming, self._rule.p_value(combined, probe.is_training)
+        if self._probe is None or self._course is None:
+            return None
+        combined, is_training = combine_signals(evidence), self._probe.is_training
+        naming = name_images(combined, is_training, fdr=self.spec.fdr)
+        ruling = self._course.look(combined)
+        p_value = float(ruling.find_p_values(combined[None, is_training].sum(axis=1))[0])
+        return _Tested(naming, p_value, ruling.level)
 
     def _continue_onsets(self, probe: Probe, naming: Naming | None, step: int) -> dict[int, int]:
         if naming is None:
@@ -231,7 +283,6 @@ class Monitor:
         return {
             "checks": [check.describe() for check in self.checks],
             "stop": None if stop is None else stop.step,
-            "level": self._rule.level,
             "relabellings": self._rule.relabellings,
         }
 

@@ -1,10 +1,13 @@
 """The rows of a check: one an image, as its Parquet file holds them."""
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from equipoise.monitoring.check import Check
 from equipoise.monitoring.probe import Evidence, Probe
 from equipoise.monitoring.split import Naming
+from equipoise.runs import Run, read_part
 
 
 def build_rows(probe: Probe, evidence: Evidence, naming: Naming | None, check: Check) -> pa.Table:
@@ -29,3 +32,14 @@ def build_rows(probe: Probe, evidence: Evidence, naming: Naming | None, check: C
             "onset": pa.array([*onsets, *[None] * (count - first)], pa.int64()),
         }
     )
+
+
+def read_evidence(run: Run) -> Iterator[Evidence]:
+    """Read what every check saw, in the order of the steps.
+
+    Raises:
+        RunError: when the file of a check is damaged.
+    """
+    for part in run.list_checks():
+        table = read_part(part, ["spikiness", "residual"])
+        yield Evidence(table["spikiness"].to_numpy(), table["residual"].to_numpy())

@@ -53,6 +53,12 @@ def find_short(names: Sequence[str]) -> list[Recipe]:
     return [SHORT[name] for name in names]
 
 
+def shift_seeds(recipe: Recipe, seed: int) -> Recipe:
+    """Return the recipe with other weights, batches and planted images; 0 leaves it as it is."""
+    moved = {"seed": recipe.seed + seed, "planting_seed": recipe.planting_seed + seed}
+    return recipe.model_copy(update=moved)
+
+
 def without_planting(recipe: Recipe) -> Recipe:
     """Return the recipe of the clean twin."""
     return recipe.model_copy(update={"name": recipe.name + CLEAN_SUFFIX, "per_cell": 0})

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
+from equipoise.report.boundary import tell_damage
 from equipoise.report.gallery import Album, Pair, build_pairs
 from equipoise.report.item import Item
 from equipoise.report.plot import render_profile
@@ -79,11 +78,6 @@ def measure_share(values: Float[np.ndarray, " unit"], count: int) -> float:
 
 
 def _load_profiles(run: Run) -> dict[str, Float[np.ndarray, " unit"]]:
-    try:
+    with tell_damage(run, "profiles", 'profiles.safetensors must hold "spiky" and "balanced"'):
         tensors = run.read_tensors("profiles")
         return {name: tensors[name] for name in TONES}
-    except (OSError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f'The profiles of "{run.path}" cannot be read: tensors/profiles.safetensors must hold '
-            '"spiky" and "balanced". Copy the whole folder again, or repeat the run.'
-        ) from error

@@ -10,7 +10,7 @@ from equipoise.report.item import Item, load_items, rank
 from equipoise.report.plot import Group, render_histogram
 from equipoise.report.rate import get_count, get_list, get_mapping, get_number
 from equipoise.report.roster import Roster, build_failures, build_roster
-from equipoise.report.table import flatten
+from equipoise.report.table import list_record
 from equipoise.report.thumbnail import load_thumbnails
 from equipoise.report.wording import format_count, format_number, format_percent, format_visible
 from equipoise.runs import Run
@@ -37,7 +37,7 @@ def build_adapter(run: Run) -> dict[str, Any]:
     thumbnails = load_thumbnails(run, {item.row for item in shown})
     training, held_out = len(scored["training"]), len(scored["held-out"])
     return {
-        "spec": run.record.spec,
+        **list_record(run),
         "sentence": build_sentence(len(named), training, fdr),
         "num_named": len(named),
         "num_training": training,
@@ -52,9 +52,6 @@ def build_adapter(run: Run) -> dict[str, Any]:
         "roster": _list_training(scored["training"]),
         "failures": build_failures(items),
         "num_failed": sum(item.error is not None for item in items),
-        "spec_rows": flatten(run.record.spec),
-        "provenance_rows": flatten(run.record.provenance),
-        "seconds": get_number(run.record.cost.get("seconds")),
     }
 
 
@@ -81,7 +78,8 @@ def _draw(scored: dict[str, list[Item]]) -> str | None:
         for split, tone in LABELS.items()
         if scored[split]
     ]
-    return render_histogram(groups, None) if groups else None
+    label = "score with the adapter minus without"
+    return render_histogram(groups, None, xlabel=label) if groups else None
 
 
 def _list_training(items: Sequence[Item]) -> Roster:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from equipoise.report.plot import Line, render_rocs
 from equipoise.report.rate import Rate, get_list, get_mapping, get_number, get_rate
-from equipoise.report.table import flatten, list_parts
+from equipoise.report.table import list_parts, list_record
 from equipoise.report.wording import format_interval, format_share, format_words
 from equipoise.runs import Run
 
@@ -32,6 +32,7 @@ class Entrant:
     found: Rate
     false: Rate
     difference: Rate
+    found_difference: Rate
     evaluations: float | None
     milliseconds: float | None
     parts: list[tuple[str, Rate]]
@@ -46,6 +47,17 @@ class Entrant:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A detector on changed pictures, or with another setting."""
+
+    name: str
+    trial: str
+    auroc: Rate
+    found: Rate
+    false: Rate
+
+
+@dataclass(frozen=True)
 class Field:
     """All detectors on one model."""
 
@@ -56,28 +68,43 @@ class Field:
     plot: Markup
     counts: Mapping[str, Any]
     drawn: list[tuple[str, str]]
+    trials: list[str]
+    attempts: Mapping[str, Mapping[str, Attempt]]
+    """By detector and trial."""
+
+    @property
+    def is_save(self) -> bool:
+        """Whether planted training images stand where copies stand elsewhere."""
+        return "@" in self.model
 
 
 def build_bench(run: Run) -> dict[str, Any]:
     """Build what `bench.html.j2` shows."""
     rows = [get_mapping(row) for row in get_list(run.record.results.get("rows"))]
+    tried = [get_mapping(row) for row in get_list(run.record.results.get("trials"))]
     models = list(dict.fromkeys(str(row.get("model")) for row in rows))
     fields = [
-        _build_field(model, [row for row in rows if str(row.get("model")) == model], place)
+        _build_field(model, _pick(rows, model), _pick(tried, model), place)
         for place, model in enumerate(models)
     ]
     return {
-        "spec": run.record.spec,
+        **list_record(run),
         "fields": fields,
         "warnings": [str(one) for one in get_list(run.record.results.get("warnings"))],
-        "spec_rows": flatten(run.record.spec),
-        "provenance_rows": flatten(run.record.provenance),
         "parts": list_parts(run.record.cost),
-        "seconds": get_number(run.record.cost.get("seconds")),
     }
 
 
-def _build_field(model: str, rows: Sequence[Mapping[str, Any]], place: int) -> Field:
+def _pick(rows: Sequence[Mapping[str, Any]], model: str) -> list[Mapping[str, Any]]:
+    return [row for row in rows if str(row.get("model")) == model]
+
+
+def _build_field(
+    model: str,
+    rows: Sequence[Mapping[str, Any]],
+    tried: Sequence[Mapping[str, Any]],
+    place: int,
+) -> Field:
     used = [_build_entrant(row) for row in rows if row.get("reason") is None]
     used.sort(key=lambda entrant: -(entrant.auroc.value or 0))
     skipped = [
@@ -92,7 +119,22 @@ def _build_field(model: str, rows: Sequence[Mapping[str, Any]], place: int) -> F
     ]
     plot = render_rocs(lines, name=f"rocs-{place}") if lines else Markup("")
     told = [(entrant.name, tone) for entrant, tone in drawn]
-    return Field(model, _build_sentence(used), used, skipped, plot, counts, told)
+    attempts: dict[str, dict[str, Attempt]] = {}
+    for row in tried:
+        one = _build_attempt(row)
+        attempts.setdefault(one.name, {})[one.trial] = one
+    trials = list(dict.fromkeys(trial for row in attempts.values() for trial in row))
+    return Field(model, _build_sentence(used), used, skipped, plot, counts, told, trials, attempts)
+
+
+def _build_attempt(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        name=str(row.get("detector")),
+        trial=str(row.get("trial")),
+        auroc=get_rate(row.get("auroc")),
+        found=get_rate(row.get("tpr_at_1pct_fpr")),
+        false=get_rate(row.get("fpr")),
+    )
 
 
 def _build_entrant(row: Mapping[str, Any]) -> Entrant:
@@ -115,6 +157,7 @@ def _build_entrant(row: Mapping[str, Any]) -> Entrant:
         found=get_rate(row.get("tpr_at_1pct_fpr")),
         false=get_rate(row.get("fpr")),
         difference=get_rate(row.get("minus_residual")),
+        found_difference=get_rate(row.get("found_minus_residual")),
         evaluations=get_number(row.get("evaluations")),
         milliseconds=None if seconds is None else 1000 * seconds,
         parts=parts,

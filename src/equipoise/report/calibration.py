@@ -2,9 +2,8 @@
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
+from equipoise.report.boundary import tell_damage
 from equipoise.report.rate import get_mapping
 from equipoise.runs import Run
 
@@ -18,11 +17,6 @@ def load_calibration_scores(run: Run) -> Float[np.ndarray, " sample"]:
     needed = bool(get_mapping(run.record.results.get("calibration")))
     if not needed and not (run.path / "tensors" / "calibration.safetensors").exists():
         return np.empty(0)
-    try:
+    with tell_damage(run, "calibration", 'calibration.safetensors must hold "scores"'):
         scores = run.read_tensors("calibration")["scores"].ravel()
-    except (OSError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f'The calibration of "{run.path}" cannot be read: tensors/calibration.safetensors '
-            'must hold "scores". Copy the whole folder again, or repeat the run.'
-        ) from error
     return scores[np.isfinite(scores)]

@@ -19,11 +19,11 @@ from equipoise.report.rate import (
     get_rate,
 )
 from equipoise.report.table import (
-    flatten,
     get_floor,
     list_copied,
     list_parts,
     list_quantiles,
+    list_record,
     list_rivals,
 )
 from equipoise.report.wording import (
@@ -46,7 +46,7 @@ def build_demo(run: Run) -> dict[str, Any]:
     album = load_album(run, rows=len(items))
     copied = list_copied(record.results, items)
     return {
-        "spec": record.spec,
+        **list_record(run),
         "detector": get_mapping(record.spec.get("detector")),
         "paper": get_mapping(record.spec.get("paper")),
         "results": record.results,
@@ -59,10 +59,7 @@ def build_demo(run: Run) -> dict[str, Any]:
             (entry, None if entry.row is None else build_picture(album.nearest[entry.row]))
             for entry in copied
         ],
-        "spec_rows": flatten(record.spec),
-        "provenance_rows": flatten(record.provenance),
         "parts": list_parts(record.cost),
-        "seconds": get_number(record.cost.get("seconds")),
         **_build_headline(record.results, len(items)),
         **_build_scores(run, items),
         **_build_roc(record.results),

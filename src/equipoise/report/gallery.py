@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from safetensors import SafetensorError
 
 from equipoise.errors import RunError
+from equipoise.report.boundary import tell_damage
 from equipoise.report.item import Item, rank
 from equipoise.report.picture import build_picture
 from equipoise.runs import Run
@@ -54,14 +54,10 @@ def load_album(run: Run, *, rows: int) -> Album:
     Raises:
         RunError: when they are missing, damaged, or not one an item.
     """
-    try:
+    told = 'images.safetensors must hold "samples" and "nearest" (uint8)'
+    with tell_damage(run, "pictures", told):
         tensors = run.read_tensors("images")
         album = Album(tensors["samples"], tensors["nearest"])
-    except (OSError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f'The pictures of "{run.path}" cannot be read: tensors/images.safetensors must hold '
-            '"samples" and "nearest" (uint8). Copy the whole folder again, or repeat the run.'
-        ) from error
     if not len(album.samples) == len(album.nearest) == rows:
         raise RunError(
             f'"{run.path}" has {rows} items but {len(album.samples)} pictures and '

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from equipoise.report.plot import Line, render_lines
 from equipoise.report.rate import Rate, get_count, get_list, get_mapping, get_number, get_rate
 from equipoise.report.table import flatten
-from equipoise.report.wording import format_count, format_number
+from equipoise.report.wording import format_count, format_number, format_percent
 from equipoise.runs import Run
 
 GENERATED = "Outputs against held-out images: there is no stop rule without training images."
@@ -34,6 +34,7 @@ class Check:
     icr: float | None
     copies: float | None
     p_value: float | None
+    level: float | None
     named: int
     stops: bool
 
@@ -60,7 +61,6 @@ def build_monitor(run: Run) -> dict[str, Any]:
         "checks": checks,
         "names": names,
         "stop": stop,
-        "level": get_number(results.get("level")),
         "generated": generated,
         "sentence": GENERATED if generated else build_sentence(checks, stop, len(names)),
         "reason": GENERATED_REASON if generated else build_reason(checks, stop, spec),
@@ -88,7 +88,7 @@ def build_reason(checks: Sequence[Check], stop: int | None, spec: Mapping[str, A
     rate = get_number(spec.get("false_stops"))
     promise = (
         f"The rule stops a training that treats its images as held-out ones with a chance of at "
-        f"most {format_number(rate)} over all of its checks."
+        f"most {format_percent(rate)} over all of its checks."
     )
     alarm = next((check for check in checks if check.step == stop), None)
     if alarm is None:
@@ -99,9 +99,10 @@ def build_reason(checks: Sequence[Check], stop: int | None, spec: Mapping[str, A
         if before
         else " It was the first check: memorization may have begun earlier."
     )
+    p_value, level = format_number(alarm.p_value, 2), format_number(alarm.level, 2)
     return (
-        f"Training images stand out from held-out ones: p = {format_number(alarm.p_value)}.{kept} "
-        f"{promise}"
+        f"Training images stand out from held-out ones: p = {p_value}, where the rule stops at "
+        f"{level}.{kept} {promise}"
     )
 
 
@@ -116,6 +117,7 @@ def _read_check(entry: Mapping[str, Any]) -> Check | None:
         icr=get_number(entry.get("icr")),
         copies=get_number(entry.get("copies")),
         p_value=get_number(entry.get("p_value")),
+        level=get_number(entry.get("level")),
         named=len(get_list(entry.get("onsets"))),
         stops=entry.get("stops") is True,
     )

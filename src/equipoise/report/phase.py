@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from equipoise.errors import RunError
 from equipoise.report.plot import Line, render_heatmap
 from equipoise.report.rate import Rate, get_list, get_mapping, get_number, get_rate
-from equipoise.report.table import flatten
+from equipoise.report.table import list_record
 from equipoise.report.wording import format_interval, format_share
 from equipoise.runs import Run
 
@@ -33,19 +34,27 @@ class Diagram:
 
 
 def build_phase(run: Run) -> dict[str, Any]:
-    """Build what `phase.html.j2` shows."""
+    """Build what `phase.html.j2` shows.
+
+    Raises:
+        RunError: when a diagram has no cells.
+    """
     results, spec = run.record.results, run.record.spec
-    diagrams = [_build_diagram(name, results) for name in LABELS]
+    cells = [get_mapping(cell) for cell in get_list(results.get("cells"))]
+    missing = sorted({*LABELS} - {str(cell.get("diagram")) for cell in cells})
+    if missing:
+        raise RunError(
+            f'"{run.path}" has no cells of the diagram {", ".join(missing)}: its page shows '
+            f"{', '.join(LABELS)}. Copy the whole folder again, or repeat the run."
+        )
+    diagrams = [_build_diagram(name, cells, results) for name in LABELS]
     return {
-        "spec": spec,
+        **list_record(run),
         "mixture": get_mapping(spec.get("mixture")),
         "grid": get_mapping(spec.get("grid")),
         "sentence": _build_sentence(diagrams),
         "diagrams": diagrams,
         "boundary": get_mapping(results.get("boundary")),
-        "spec_rows": flatten(spec),
-        "provenance_rows": flatten(run.record.provenance),
-        "seconds": get_number(run.record.cost.get("seconds")),
     }
 
 
@@ -62,8 +71,9 @@ def _build_sentence(diagrams: Sequence[Diagram]) -> str:
     )
 
 
-def _build_diagram(name: str, results: Mapping[str, Any]) -> Diagram:
-    cells = [get_mapping(cell) for cell in get_list(results.get("cells"))]
+def _build_diagram(
+    name: str, cells: Sequence[Mapping[str, Any]], results: Mapping[str, Any]
+) -> Diagram:
     own = [cell for cell in cells if cell.get("diagram") == name]
     rows = sorted({int(cell[name]) for cell in own})
     columns = sorted({int(cell["images"]) for cell in own})

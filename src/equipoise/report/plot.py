@@ -55,7 +55,11 @@ class Line:
 
 
 def render_histogram(
-    groups: Sequence[Group], threshold: float | int | None, *, name: str = "histogram"
+    groups: Sequence[Group],
+    threshold: float | int | None,
+    *,
+    name: str = "histogram",
+    xlabel: str = "score: balanced on the left, spiky on the right",
 ) -> Markup:
     """Draw one row of scores a group, with the threshold through all of them."""
     with mpl.rc_context(STYLE):
@@ -71,7 +75,7 @@ def render_histogram(
         axes.tick_params(axis="y", length=0, labelcolor=TONES["ink"])
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, len(groups) + 0.12))
-        axes.set_xlabel("score: balanced on the left, spiky on the right")
+        axes.set_xlabel(xlabel)
         return render_svg(figure, name=name)
 
 
@@ -141,17 +145,18 @@ def render_lines(
         axes.grid(True)
         for line in lines:
             color, mark = TONES[line.tone], "o" if len(line.x) <= MARKED else ""
-            axes.plot(line.x, line.y, color=color, linewidth=1.6, marker=mark, markersize=3.5)
+            axes.plot(
+                line.x, line.y, color=color, linewidth=1.6, marker=mark, markersize=3.5,
+                clip_on=bool(np.any(line.y < 0)),  # whole marks on the axes
+            )  # fmt: skip
             if line.low is not None and line.high is not None:
                 axes.fill_between(
                     line.x, line.low, line.high, color=color, alpha=0.16, linewidth=0
                 )
         if log:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            _scale_log(axes, np.concatenate([line.y for line in lines]))
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.04 * axes.get_ylim()[1])  # room for the marks of the highest points
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_xlim(left=0)
@@ -174,10 +179,7 @@ def render_boundary(
         axes.axvline(0, color=TONES["muted"], linewidth=1.2)
         axes.axhline(1, color=TONES["muted"], linewidth=1, linestyle=(0, (2, 3)))
         axes.plot(x, y, color=TONES["warm"], linewidth=1.6, marker="o", markersize=3.5)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.minorticks_off()
+        _scale_log(axes, y)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         return render_svg(figure, name=name)
 
@@ -206,7 +208,7 @@ def render_heatmap(
         percent: Whether the values are shares.
     """
     with mpl.rc_context(STYLE):
-        figure = build_figure(360, 40 * len(rows) + 50)
+        figure = build_figure(360, max(40 * len(rows), 110) + 50)
         axes = figure.add_subplot()
         low, high = float(values.min()), float(values.max())
         for row, column in np.ndindex(*values.shape):
@@ -264,6 +266,17 @@ def _draw_threshold(axes: Axes, threshold: float | int, num_groups: int) -> None
         f"threshold {threshold:.3g}", (threshold, num_groups + 0.1), xytext=(5, -3),
         textcoords="offset points", va="top",
     )  # fmt: skip
+
+
+def _scale_log(axes: Axes, values: Float[np.ndarray, " point"]) -> None:
+    """Make the upright axis logarithmic, with as many numbers on it as there is room for."""
+    positive = values[values > 0]
+    decades = float(np.log10(positive.max() / positive.min())) if len(positive) else 0.0
+    subs = range(1, 10) if decades < 1 else (1, 2, 5) if decades < 2 else (1,)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=tuple(subs)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.minorticks_off()
 
 
 def _scale_roc(axes: Axes, curve: Curve, *, log: bool) -> None:

@@ -9,20 +9,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from equipoise.errors import RunError
 from equipoise.report.adapter import build_adapter
 from equipoise.report.against import build_against
 from equipoise.report.audit import build_audit
 from equipoise.report.bench import build_bench
+from equipoise.report.boundary import tell_misfit
 from equipoise.report.demo import build_demo
 from equipoise.report.duplicates import build_duplicates
 from equipoise.report.monitor import build_monitor
 from equipoise.report.phase import build_phase
+from equipoise.report.reference_sweep import build_reference_sweep
 from equipoise.report.steering import build_steering
 from equipoise.report.sweep import build_sweep
 from equipoise.report.theory import build_theory
+from equipoise.report.verification import build_verification
 from equipoise.report.wording import FILTERS, place
 from equipoise.report.zoo import build_zoo
 from equipoise.runs import Run, load_run
@@ -31,10 +34,12 @@ from equipoise.runs.atomic import write_atomic
 PAGES: Mapping[str, Callable[[Run], dict[str, Any]]] = {
     "adapter": build_adapter, "audit": build_audit, "bench": build_bench,
     "demo": build_demo, "duplicates": build_duplicates, "phase": build_phase,
-    "steering": build_steering, "sweep": build_sweep,
-    "theory": build_theory, "zoo": build_zoo,
+    "reference-sweep": build_reference_sweep, "steering": build_steering, "sweep": build_sweep,
+    "theory": build_theory, "verification": build_verification, "zoo": build_zoo,
 }  # fmt: skip
 """For each kind of run, what builds the values of its template."""
+WATCHED: Mapping[str, Callable[[Run], dict[str, Any]]] = {"monitor": build_monitor}
+"""The same for runs whose page can be rendered while they go on."""
 
 
 def render_report(path: Path) -> Path:
@@ -47,13 +52,16 @@ def render_report(path: Path) -> Path:
         The path of the page.
 
     Raises:
-        RunError: when the folder is no finished run, is incomplete, or has a kind without page.
+        RunError: when the folder is no finished run, is incomplete, holds what its page cannot
+            show, or has a kind without page.
     """
     run = load_run(path)
     build = _get_page(run)
-    template = _build_environment().get_template(f"{run.record.kind}.html.j2")
+    template = build_environment("report").get_template(f"{run.record.kind}.html.j2")
     page = path / "report.html"
-    write_atomic(page, template.render(build(run)).encode())
+    with tell_misfit(run):
+        content = template.render(build(run)).encode()
+    write_atomic(page, content)
     return page
 
 
@@ -63,10 +71,12 @@ def render_against(path: Path, other: Path) -> Path:
     Raises:
         RunError: when one is no run, is damaged, or the two are of different kinds.
     """
-    template = _build_environment().get_template("against.html.j2")
+    template = build_environment("report").get_template("against.html.j2")
     page = path / "against.html"
-    content = template.render(build_against(load_run(path), load_run(other)))
-    write_atomic(page, content.encode())
+    run = load_run(path)
+    with tell_misfit(run):
+        content = template.render(build_against(run, load_run(other))).encode()
+    write_atomic(page, content)
     return page
 
 
@@ -87,15 +97,12 @@ def _get_page(run: Run) -> Callable[[Run], dict[str, Any]]:
     return pages[kind]
 
 
-WATCHED: Mapping[str, Callable[[Run], dict[str, Any]]] = {"monitor": build_monitor}
-"""The same for runs whose page can be rendered while they go on."""
-
-
-def _build_environment() -> Environment:
-    """Everything is escaped, and a name the template lacks is an error."""
+def build_environment(*rooms: str) -> Environment:
+    """Read the templates of these rooms: all is escaped, a name one lacks is an error."""
     environment = Environment(
-        loader=PackageLoader("equipoise.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        loader=ChoiceLoader([PackageLoader(f"equipoise.{room}") for room in rooms]),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters.update(FILTERS)
     environment.globals["place"] = place

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from markupsafe import Markup
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
+from equipoise.report.boundary import tell_damage
 from equipoise.report.edited import build_editing
 from equipoise.report.picture import build_picture
 from equipoise.report.plot import Line, render_lines
@@ -33,7 +32,7 @@ class Concept:
     spearman: Rate
     gain: Rate
     over_random: Rate
-    best_p: float | None
+    best: Rate
     best_strength: float | None
     pixel_mean_p: float | None
     asked_p: float | None
@@ -58,7 +57,8 @@ class Comparison:
 def build_steering(run: Run) -> dict[str, Any]:
     """Build what `steering.html.j2` shows."""
     results, spec = run.record.results, run.record.spec
-    strips = _load_strips(run)
+    with tell_damage(run, "pictures", "strips.safetensors is missing or damaged"):
+        strips = run.read_tensors("strips")
     entries = [get_mapping(entry) for entry in get_list(results.get("concepts"))]
     groups = get_mapping(results.get("memorized_vs_generalized"))
     instrument = get_mapping(results.get("instrument"))
@@ -69,7 +69,7 @@ def build_steering(run: Run) -> dict[str, Any]:
         "strengths": [0.0, *get_list(spec.get("strengths"))],
         "reached": len(get_list(results.get("reached"))),
         "reached_at": get_number(results.get("reached_at")),
-        "better": sum((c.best_p or 0) > (c.pixel_mean_p or 0) for c in concepts),
+        "better": sum((c.best.value or 0) > (c.pixel_mean_p or 0) for c in concepts),
         "verdict": str(results.get("verdict", "")),
         "instrument": instrument.get("name"),
         "accuracy": get_rate(instrument.get("accuracy")),
@@ -98,39 +98,36 @@ def _compare(groups: Mapping[str, Any], name: str, note: str) -> Comparison:
     return Comparison(name, note, *sides)
 
 
-def _load_strips(run: Run) -> Mapping[str, np.ndarray]:
-    try:
-        return run.read_tensors("strips")
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f'The pictures of "{run.path}" cannot be read: tensors/strips.safetensors is missing '
-            "or damaged. Copy the whole folder again, or repeat the run."
-        ) from error
-
-
 def _build_concept(
     entry: Mapping[str, Any], strips: Mapping[str, np.ndarray], place: int
 ) -> Concept:
     best, pixels, drift, asked = (
         get_mapping(entry.get(k)) for k in ("best", "pixel_mean", "drift", "prompt_edit")
     )
-    ends = get_list(entry.get("usable_range"))
-    name = str(entry.get("name"))
+    ends, curve = (get_list(entry.get(k)) for k in ("usable_range", "curve"))
+    strengths, name = get_list(entry.get("strengths")), str(entry.get("name"))
+    best_strength = get_number(best.get("strength"))
     return Concept(
         name=name,
         spearman=get_rate(entry.get("spearman")),
         gain=get_rate(entry.get("gain")),
         over_random=get_rate(entry.get("gain_over_random")),
-        best_p=get_number(best.get("p")),
-        best_strength=get_number(best.get("strength")),
+        best=_find_rate(best_strength, strengths, curve),
+        best_strength=best_strength,
         pixel_mean_p=get_number(pixels.get("p")),
         asked_p=get_number(asked.get("p")),
         drift=get_number(drift.get("value")),
         pixel_drift=get_number(drift.get("pixel_mean")),
         usable=get_number(ends[-1]) if ends else None,
-        plot=_draw_curve(get_list(entry.get("strengths")), get_list(entry.get("curve")), place),
+        plot=_draw_curve(strengths, curve, place),
         strip=_build_strip(strips.get(name)),
     )
+
+
+def _find_rate(strength: float | None, strengths: Sequence[Any], curve: Sequence[Any]) -> Rate:
+    """Return the rate of the curve at a strength."""
+    known = dict(zip(strengths, curve, strict=False))
+    return get_rate(known.get(strength))
 
 
 def _build_strip(

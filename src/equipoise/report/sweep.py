@@ -5,7 +5,7 @@ chosen on copies of the selection images; beside it stands what that combination
 of the others. The difference is the price of choosing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from equipoise.report.item import load_items
 from equipoise.report.plot import Group, render_histogram
 from equipoise.report.rate import get_list, get_mapping, get_number, get_rate
-from equipoise.report.table import flatten, list_quantiles
+from equipoise.report.table import list_quantiles, list_record
 from equipoise.report.wording import (
     format_count,
     format_interval,
@@ -27,8 +27,8 @@ from equipoise.runs import Run
 
 SHOWN = 40
 """Combinations in the table; the run folder has all."""
-STRONGEST = 55
-"""Opacity of the highest place of the heat map, in percent: its number stays legible."""
+STRONGEST = 50
+"""Opacity of the highest place of the heat map, in percent: its number keeps a contrast of 4.5."""
 LABELS = {"novel": "cool", "copy": "warm"}
 
 
@@ -44,6 +44,7 @@ class Combination:
     sign: float | None
     chosen_on: float | None
     reported_on: float | None
+    stability: float | None
 
     @property
     def place(self) -> str:
@@ -75,24 +76,23 @@ def build_sweep(run: Run) -> dict[str, Any]:
         RunError: when the items are missing or damaged.
     """
     results = run.record.results
-    found = [_read(get_mapping(entry)) for entry in get_list(results.get("cells"))]
+    found = [read_combination(get_mapping(entry)) for entry in get_list(results.get("cells"))]
     combinations = sorted(found, key=_rank)
-    chosen = _read(get_mapping(results.get("chosen")))
+    chosen = read_combination(get_mapping(results.get("chosen")))
     sigmas = sorted({c.sigma for c in combinations if c.sigma is not None})
     auroc = get_rate(results.get("auroc"))
     return {
-        "spec": run.record.spec,
+        **list_record(run),
         "chosen": chosen,
         "auroc": auroc,
+        "twin": get_rate(results.get("clean_twin_auroc")),
+        "residual": get_rate(get_mapping(results.get("residual")).get("auroc")),
         "selection_auroc": get_number(results.get("selection_auroc")),
         "sentence": build_sentence(chosen, results),
         "sigmas": sigmas,
-        "heat": _build_heat(combinations, sigmas, chosen),
+        "heat": build_heat(combinations, sigmas, chosen, lambda c: c.chosen_on),
         "combinations": combinations[:SHOWN],
         "num_combinations": len(combinations),
-        "spec_rows": flatten(run.record.spec),
-        "provenance_rows": flatten(run.record.provenance),
-        "seconds": get_number(run.record.cost.get("seconds")),
         "evaluations": get_number(run.record.cost.get("evaluations")),
         **_build_scores(run),
     }
@@ -111,7 +111,8 @@ def build_sentence(chosen: Combination, results: Mapping[str, Any]) -> str:
     )
 
 
-def _read(entry: Mapping[str, Any]) -> Combination:
+def read_combination(entry: Mapping[str, Any]) -> Combination:
+    """Read a cell of a sweep's record; what is missing or no number is None."""
     return Combination(
         sites=tuple(str(site) for site in get_list(entry.get("sites"))),
         sigma=get_number(entry.get("sigma")),
@@ -121,6 +122,7 @@ def _read(entry: Mapping[str, Any]) -> Combination:
         sign=get_number(entry.get("sign")),
         chosen_on=get_number(entry.get("selection_auroc")),
         reported_on=get_number(entry.get("report_auroc")),
+        stability=get_number(entry.get("stability")),
     )
 
 
@@ -128,20 +130,30 @@ def _rank(combination: Combination) -> float:
     return -(combination.chosen_on or 0)
 
 
-def _build_heat(
-    ranked: Sequence[Combination], sigmas: Sequence[float], chosen: Combination
+def build_heat(
+    ranked: Sequence[Combination],
+    sigmas: Sequence[float],
+    chosen: Combination,
+    value_of: Callable[[Combination], float | None],
 ) -> list[tuple[str, list[Cell]]]:
-    """Take the best combination at every site and noise level, the sites in their order."""
+    """Take the first combination at every site and noise level, the sites in their order.
+
+    Args:
+        ranked: Combinations, the best first.
+        sigmas: Noise levels, the columns.
+        chosen: The one that is framed.
+        value_of: What a place is drawn dark by.
+    """
     best: dict[tuple[tuple[str, ...], float | None], Combination] = {}
     for combination in ranked:
         best.setdefault((combination.sites, combination.sigma), combination)
-    values = [c.chosen_on for c in best.values() if c.chosen_on is not None]
+    values = [value for c in best.values() if (value := value_of(c)) is not None]
     low, high = min(values, default=0.5), max(values, default=1.0)
 
     def build_cell(sites: tuple[str, ...], sigma: float) -> Cell:
         found = best.get((sites, sigma))
-        value = low if found is None or found.chosen_on is None else found.chosen_on
-        shade = STRONGEST * (value - low) / ((high - low) or 1)
+        value = None if found is None else value_of(found)
+        shade = STRONGEST * ((low if value is None else value) - low) / ((high - low) or 1)
         return Cell(found, round(shade, 1), (sites, sigma) == (chosen.sites, chosen.sigma))
 
     places = {combination.sites: combination.place for combination in ranked}

@@ -1,4 +1,4 @@
-"""The tables of a demo page, as rows of plain values."""
+"""The tables of the pages, as rows of plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from equipoise.report.item import Item
 from equipoise.report.plot import Group
 from equipoise.report.rate import Rate, get_count, get_list, get_mapping, get_number, get_rate
 from equipoise.report.wording import format_title
+from equipoise.runs import Run
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,17 @@ def list_parts(cost: Mapping[str, Any]) -> list[dict[str, Any]]:
         }}
         for name, part in get_mapping(cost.get("parts")).items()
     ]  # fmt: skip
+
+
+def list_record(run: Run) -> dict[str, Any]:
+    """List what a page says of its record: what was asked for, made with what, in which time."""
+    record = run.record
+    return {
+        "spec": record.spec,
+        "spec_rows": flatten(record.spec),
+        "provenance_rows": flatten(record.provenance),
+        "seconds": get_number(record.cost.get("seconds")),
+    }
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

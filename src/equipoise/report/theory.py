@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
+from equipoise.report.boundary import tell_damage
 from equipoise.report.picture import build_picture
 from equipoise.report.plot import (
     Group,
@@ -20,7 +19,7 @@ from equipoise.report.plot import (
     render_profile,
 )
 from equipoise.report.rate import Rate, get_count, get_list, get_mapping, get_number, get_rate
-from equipoise.report.table import flatten
+from equipoise.report.table import list_record
 from equipoise.report.wording import format_count
 from equipoise.runs import Run
 
@@ -32,6 +31,8 @@ REGIMES = {
 }
 """What there is to see in each row of columns."""
 PARTS = ("columns", "boundary", "optimizers", "spread", "sampling", "spectrum")
+SPREAD_SIDES = (("memorized", "warm", "duplicates"), ("others", "cool", "held out"))
+"""Name, tone and words of what is told apart by the spread."""
 Tensors = Mapping[str, np.ndarray]
 
 
@@ -88,7 +89,7 @@ def build_theory(run: Run) -> dict[str, Any]:
     side = get_count(spec.get("side")) or 1
     sights = _list_sights(results, tensors["spectrum"], side)
     return {
-        "spec": spec,
+        **list_record(run),
         "sentence": _build_sentence(networks),
         "regimes": [
             (name, told, _list_columns(name, networks, tensors["columns"], side))
@@ -107,20 +108,12 @@ def build_theory(run: Run) -> dict[str, Any]:
         "stacks": _list_stacks(results, tensors["sampling"], side),
         "sights": sights,
         "spectrum_plots": _draw_spectra(sights, tensors["spectrum"]),
-        "spec_rows": flatten(spec),
-        "provenance_rows": flatten(run.record.provenance),
-        "seconds": get_number(run.record.cost.get("seconds")),
     }
 
 
 def _load(run: Run, name: str) -> Tensors:
-    try:
+    with tell_damage(run, "arrays", f"{name}.safetensors is missing or damaged"):
         return run.read_tensors(name)
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f'The arrays of "{run.path}" cannot be read: tensors/{name}.safetensors is missing or '
-            "damaged. Copy the whole folder again, or repeat the run."
-        ) from error
 
 
 def _list(results: Mapping[str, Any], part: str, key: str) -> list[Any]:
@@ -164,6 +157,12 @@ def _draw_pictures(tensors: Tensors, name: str, side: int) -> list[str]:
     return [_draw_vector(row, side) for row in np.atleast_2d(tensors.get(name, np.zeros((0, 1))))]
 
 
+def _draw_pairs(tensors: Tensors, name: str, beside: str, side: int) -> list[tuple[str, str]]:
+    """Draw the rows of two arrays as pictures, pair by pair."""
+    both = (_draw_pictures(tensors, one, side) for one in (name, beside))
+    return list(zip(*both, strict=True))
+
+
 def _draw_vector(vector: Float[np.ndarray, " dim"], side: int) -> str:
     scaled = vector / max(float(np.abs(vector).max()), 1e-12)
     pixels = (127.5 * (scaled + 1)).round().astype(np.uint8)
@@ -182,36 +181,28 @@ def _draw_boundary(boundary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list_spreads(results: Mapping[str, Any], tensors: Tensors) -> list[Spread]:
-    spreads = []
-    for row in map(get_mapping, _list(results, "spread", "rows")):
-        sigma = get_number(row.get("sigma"))
-        label = f"{sigma:g}"
-        sides = (("memorized", "warm", "duplicates"), ("others", "cool", "held out"))
-        known = [s for s in sides if f"{s[0]}-{label}" in tensors]
-        groups = [Group(told, tone, tensors[f"{name}-{label}"]) for name, tone, told in known]
-        tops = [float(tensors[f"profile-{name}-{label}"].max()) for name, _, _ in known]
-        profiles = [
-            (
-                told,
-                tone,
-                render_profile(
-                    tensors[f"profile-{name}-{label}"],
-                    tone=tone,
-                    limits=(0.0, 1.05 * max([*tops, 1e-9])),
-                    name=f"profile-{len(spreads)}",
-                ),
-            )
-            for name, tone, told in known
-        ]
-        plot = (
-            render_histogram(groups, None, name=f"spread-{len(spreads)}") if groups else Markup("")
-        )
-        spreads.append(
-            Spread(
-                sigma, plot, profiles, get_rate(row.get("std")), get_rate(row.get("std_over_norm"))
-            )
-        )
-    return spreads
+    rows = map(get_mapping, _list(results, "spread", "rows"))
+    return [_build_spread(row, tensors, place) for place, row in enumerate(rows)]
+
+
+def _build_spread(row: Mapping[str, Any], tensors: Tensors, place: int) -> Spread:
+    """Draw both sides at one noise level, as far as their arrays are there, on one scale."""
+    sigma = get_number(row.get("sigma"))
+    label = f"{sigma:g}"
+    known = [side for side in SPREAD_SIDES if f"{side[0]}-{label}" in tensors]
+    groups = [Group(told, tone, tensors[f"{name}-{label}"]) for name, tone, told in known]
+    units = [tensors[f"profile-{name}-{label}"] for name, _, _ in known]
+    limits = (0.0, 1.05 * max([*(float(one.max()) for one in units), 1e-9]))
+    return Spread(
+        sigma,
+        render_histogram(groups, None, name=f"spread-{place}") if groups else Markup(""),
+        [
+            (told, tone, render_profile(one, tone=tone, limits=limits, name=f"profile-{place}"))
+            for one, (_, tone, told) in zip(units, known, strict=True)
+        ],
+        get_rate(row.get("std")),
+        get_rate(row.get("std_over_norm")),
+    )
 
 
 def _list_stacks(results: Mapping[str, Any], tensors: Tensors, side: int) -> list[Stack]:
@@ -219,13 +210,7 @@ def _list_stacks(results: Mapping[str, Any], tensors: Tensors, side: int) -> lis
     return [
         Stack(
             name,
-            list(
-                zip(
-                    _draw_pictures(tensors, f"{name}-samples", side),
-                    _draw_pictures(tensors, f"{name}-nearest", side),
-                    strict=True,
-                )
-            ),
+            _draw_pairs(tensors, f"{name}-samples", f"{name}-nearest", side),
             get_mapping(found.get(name)),
         )
         for name in ("memorizing", "generalizing")
@@ -240,13 +225,7 @@ def _list_sights(results: Mapping[str, Any], tensors: Tensors, side: int) -> lis
             sigma=get_number(row.get("sigma")),
             cosines=[float(c) for c in get_list(row.get("cosines"))],
             ranks=[float(r) for r in get_list(row.get("effective_ranks"))],
-            pairs=list(
-                zip(
-                    _draw_pictures(tensors, f"{index}-samples", side),
-                    _draw_pictures(tensors, f"{index}-vectors", side),
-                    strict=True,
-                )
-            ),
+            pairs=_draw_pairs(tensors, f"{index}-samples", f"{index}-vectors", side),
         )
         for index, row in enumerate(map(get_mapping, _list(results, "spectrum", "rows")))
     ]

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from safetensors import SafetensorError
 
-from equipoise.errors import RunError
+from equipoise.report.boundary import tell_damage
 from equipoise.report.item import load_items
 from equipoise.report.picture import build_picture
 from equipoise.report.plot import Line, render_lines
@@ -102,15 +101,10 @@ def build_zoo(run: Run) -> dict[str, Any]:
 
 
 def _load_images(run: Run) -> dict[str, UInt8[np.ndarray, "picture channel height width"]]:
-    try:
+    told = 'images.safetensors must hold "samples", "planted" and "closest" (uint8)'
+    with tell_damage(run, "pictures", told):
         tensors = run.read_tensors("images")
         return {name: tensors[name] for name in ("samples", "planted", "closest")}
-    except (OSError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f'The pictures of "{run.path}" cannot be read: tensors/images.safetensors must hold '
-            '"samples", "planted" and "closest" (uint8). Copy the whole folder again, or repeat '
-            "the run."
-        ) from error
 
 
 def _build_sentence(results: Mapping[str, Any], num_outputs: int, num_planted: int) -> str:
@@ -123,7 +117,7 @@ def _build_sentence(results: Mapping[str, Any], num_outputs: int, num_planted: i
     share = get_rate(results.get("copies"))
     images = get_count(results.get("images_copied"))
     return (
-        f"{told} and {format_count(copies)} are copies "
+        f"{told} and {format_count(copies)} {'is a copy' if copies == 1 else 'are copies'} "
         f"({format_percent(share.value)}, {format_percent_interval(share)}), of "
         f"{format_count(images)} of the {format_count(num_planted)} planted images."
     )

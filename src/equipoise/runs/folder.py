@@ -13,8 +13,9 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,8 @@ from equipoise.errors import RunError
 from equipoise.runs.atomic import write_atomic
 
 VERSION = 1
+MATRIX_FLAGS = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "sve", "asimd"}
+"""What /proc/cpuinfo calls the instructions that decide how fast a network runs."""
 ITEM_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -86,6 +89,10 @@ class Run:
         """List the files of the items, in order."""
         return sorted((self.path / "items").glob("part-*.parquet"))
 
+    def list_checks(self) -> list[Path]:
+        """List the files of a monitor's checks, in the order of their steps."""
+        return sorted((self.path / "monitor").glob("check-*.parquet"))
+
     def read_items(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the items of all parts, in the order of the part names.
 
@@ -106,11 +113,16 @@ def start_run(path: Path, *, kind: str, spec: dict[str, Any], provenance: dict[s
     """Create the folder and its `run.json` with status "running".
 
     Raises:
-        RunError: when the folder holds a run already, or is a file.
+        RunError: when the folder holds a run already, or files of one, or is a file.
     """
     if path.is_file() or (path / "run.json").exists():
         raise RunError(
             f'Cannot write a run to "{path}": it exists already. Give a new folder, or remove it.'
+        )
+    if left := _list_files(path):
+        raise RunError(
+            f'Cannot write a run to "{path}": it holds {left[0]} of a run without its run.json, '
+            "and nobody knows what was asked for there. Give a new folder, or remove it."
         )
     record = RunRecord(
         version=VERSION, status="running", kind=kind, spec=_as_json(spec),
@@ -179,6 +191,10 @@ def load_run(path: Path) -> Run:
         raise RunError(
             f'"{path}/run.json" is damaged: {error.error_count()} field(s) are wrong.'
         ) from error
+    try:
+        _write_json(record.model_dump())
+    except ValueError as error:
+        raise RunError(f'"{path}/run.json" is damaged: a number in it is not finite.') from error
     return Run(path, record)
 
 
@@ -215,9 +231,9 @@ def check_run(path: Path) -> dict[str, str]:
 
 def _check_file(path: Path, name: str, expected: dict[str, str] | None) -> str:
     known = None if expected is None else expected.get(name)
-    if known is not None and known != hash_file(path):
-        return "changed"
     try:
+        if known is not None and known != hash_file(path):
+            return "changed"
         if path.suffix == ".parquet":
             read_part(path)
         else:
@@ -234,7 +250,9 @@ def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
         RunError: when the file is damaged.
     """
     try:
-        table = pq.read_table(part, columns=columns, page_checksum_verification=True)
+        # Opened here: pyarrow knows no name that is no text, and reads a folder as one table.
+        with part.open("rb") as file:
+            table = pq.read_table(file, columns=columns, page_checksum_verification=True)
         assert isinstance(table.column_names, list)  # raises where a name is no UTF-8
         return table
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
@@ -261,10 +279,10 @@ def write_check(run: Run, step: int, table: pa.Table) -> None:
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
-def drop_checks(run: Run, *, after: int) -> None:
-    """Remove what a monitor saw beyond the step that its training goes on from."""
-    for path in (run.path / "monitor").glob("check-*.parquet"):
-        if int(path.stem.removeprefix("check-")) > after:
+def drop_checks(run: Run, *, keep: Collection[int]) -> None:
+    """Remove what a monitor saw at other steps: its training goes on from before them."""
+    for path in run.list_checks():
+        if int(path.stem.removeprefix("check-")) not in keep:
             path.unlink()
 
 
@@ -300,7 +318,18 @@ def hash_file(path: Path) -> str:
 
 def _as_json(spec: dict[str, Any]) -> dict[str, Any]:
     """Bring a spec to what it reads back as: tuples become lists."""
-    return json.loads(json.dumps(spec, allow_nan=False))
+    return json.loads(_write_json(spec))
+
+
+def _write_json(document: dict[str, Any]) -> str:
+    r"""Write JSON; bytes of a name that are no text as \xNN, or nobody could read it back."""
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", _show_byte, text)
+
+
+def _show_byte(found: re.Match[str]) -> str:
+    byte = ord(found[0]) - 0xDC00
+    return rf"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else rf"\\u{ord(found[0]):04x}"
 
 
 def _list_files(path: Path) -> list[str]:
@@ -314,14 +343,15 @@ def _list_files(path: Path) -> list[str]:
 
 
 def _processor() -> str:
-    """Name the processor where Linux tells it."""
+    """Name the processor, and what it has for matrices, where Linux tells it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} x {len(names)}" if names else platform.processor()
+    told = info.read_text() if info.exists() else ""
+    lines = [line for line in told.splitlines() if line.startswith("model name")]
+    names = [line.split(":", 1)[1].strip() for line in lines]
+    flags = ", ".join(sorted(set(told.split()) & MATRIX_FLAGS)) or "no AVX2"
+    return f"{names[0]} x {len(names)} ({flags})" if names else platform.processor()
 
 
 def _save_record(path: Path, record: RunRecord) -> Run:
-    text = json.dumps(record.model_dump(), indent=2, allow_nan=False)
-    write_atomic(path / "run.json", text.encode())
+    write_atomic(path / "run.json", _write_json(record.model_dump()).encode())
     return Run(path, record)

@@ -8,27 +8,15 @@ References:
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers.protocol import Denoiser, device_of
+from equipoise.denoisers.protocol import Denoiser
 from equipoise.errors import BadInputError
-from equipoise.sampling.noise import draw_noise_batch
-
-
-@dataclass(frozen=True)
-class SamplerState:
-    """The state after a step: `x` at noise level `sigma`, and the last estimate of `x0`."""
-
-    step: int
-    sigma: float
-    x: Float[Tensor, "batch ..."]
-    x0_hat: Float[Tensor, "batch ..."]
-    evaluations: int
+from equipoise.sampling.state import SamplerState
 
 
 def build_sigmas(steps: int, *, sigma_min: float, sigma_max: float, rho: float) -> list[float]:
@@ -76,45 +64,3 @@ def sample_heun(
                 x_next = x + (sigma_next - sigma) * (slope + slope_next) / 2
         x = x_next
         yield SamplerState(step + 1, sigma_next, x, x0_hat, 2 if sigma_next > 0 else 1)
-
-
-def sample_states(
-    denoiser: Denoiser,
-    item_ids: Sequence[str],
-    sigmas: Sequence[float],
-    *,
-    seed: int,
-    conditions: Shaped[Tensor, "case ..."] | None = None,
-) -> Iterator[SamplerState]:
-    """Yield the states of one batch of items, each from the item's own noise stream.
-
-    Args:
-        denoiser: The model.
-        item_ids: One an item; keys its noise.
-        sigmas: Decreasing noise levels in data units, the last one 0.
-        seed: Seed of the noise.
-        conditions: One an item; None means the empty one.
-    """
-    device = device_of(denoiser)
-    noise = draw_noise_batch(
-        denoiser.sample_shape, seed=seed, item_ids=item_ids, draws=[0] * len(item_ids)
-    )
-    cond = None if conditions is None else conditions.to(device)
-    return sample_heun(denoiser, noise.to(device), sigmas, cond=cond)
-
-
-def sample_items(
-    denoiser: Denoiser,
-    item_ids: Sequence[str],
-    sigmas: Sequence[float],
-    *,
-    seed: int,
-    batch: int,
-    conditions: Shaped[Tensor, "case ..."] | None = None,
-) -> Iterator[Float[Tensor, "batch ..."]]:
-    """Sample one `x0` an item, `batch` items a forward; the rest as in `sample_states`."""
-    for start in range(0, len(item_ids), batch):
-        rows = slice(start, start + batch)
-        cond = None if conditions is None else conditions[rows]
-        *_, last = sample_states(denoiser, item_ids[rows], sigmas, seed=seed, conditions=cond)
-        yield last.x

@@ -90,10 +90,7 @@ def build_vector(
         UnknownSiteError: when the model has no such site.
     """
     names = find_sites(denoiser) if patterns is None else select_sites(denoiser, patterns)
-    wanted = [SIGMA_SHARE * denoiser.data_std] if sigmas is None else sigmas
-    levels = tuple(sorted({denoiser.snap(sigma) for sigma in wanted}))
-    if not levels or levels[0] <= 0:
-        raise BadInputError(f"Noise levels must be positive, and {list(wanted)} was given.")
+    levels = _choose_levels(denoiser, sigmas)
     sides = [_gather(denoiser, positive, prompts[0])]
     if negative is not None:
         sides.append(_gather(denoiser, negative, prompts[1]))
@@ -101,27 +98,21 @@ def build_vector(
         [_measure(denoiser, one, names, sigma, kind=kind, draws=draws, seed=seed) for one in sides]
         for sigma in levels
     ]
-    rms = {site: tuple(_join_square(row, site) ** 0.5 for row in measured) for site in names}
-    tensors, origins, gaps = {}, {}, {}
-    for site in names:
-        origins[site], raw = _subtract(measured, site)
-        unit = torch.tensor(rms[site], dtype=raw.dtype) / len(names) ** 0.5
-        gap = _measure_size(raw, site) / unit
-        tensors[site] = (raw / per_sample(gap, raw)).float()
-        gaps[site] = gap.tolist()
+    found = {site: _find_direction(measured, site, sites=len(names)) for site in names}
     recipe = {
         "positive": len(positive),
         "negative": 0 if negative is None else len(negative),
         "prompts": [None if one is None else list(one) for one in prompts],
         "draws": draws,
         "seed": seed,
-        "gap": gaps,  # between the two means, in units of strength
+        "gap": {site: one.gap for site, one in found.items()},
     }
     record = VectorRecord(
-        model=name, fingerprint=fingerprint(denoiser), kind=kind, sigmas=levels, rms=rms,
-        recipe=recipe,
+        model=name, fingerprint=fingerprint(denoiser), kind=kind, sigmas=levels,
+        rms={site: one.rms for site, one in found.items()}, recipe=recipe,
     )  # fmt: skip
-    return ConceptVector(record, tensors, origins)
+    tensors = {site: one.vector for site, one in found.items()}
+    return ConceptVector(record, tensors, {site: one.origin for site, one in found.items()})
 
 
 @dataclass(frozen=True)
@@ -141,29 +132,48 @@ class _Moments:
     count: int
 
 
-def _subtract(
-    measured: Sequence[Sequence[_Moments]], site: str
-) -> tuple[Float[Tensor, "level ..."], Float[Tensor, "level ..."]]:
-    """Return the origins and the differences of the means, one row a noise level."""
-    positive = torch.stack([groups[0].mean[site] for groups in measured])
-    if len(measured[0]) == 1:
-        return torch.zeros_like(positive).float(), positive
-    origin = torch.stack([groups[1].mean[site] for groups in measured])
-    return origin.float(), positive - origin
+@dataclass(frozen=True)
+class _Direction:
+    """What a vector holds of one site, a row or number a noise level."""
+
+    vector: Float[Tensor, "level ..."]
+    origin: Float[Tensor, "level ..."]
+    rms: tuple[float, ...]
+    gap: list[float]
+    """Distance of the two means, in units of strength."""
 
 
-def _measure_size(raw: Float[Tensor, "level ..."], site: str) -> Float[Tensor, " level"]:
-    """Return the root mean square of a difference, which must not be zero."""
-    size = raw.flatten(1).square().mean(dim=1).sqrt()
+def _choose_levels(denoiser: Denoiser, sigmas: Sequence[float] | None) -> tuple[float, ...]:
+    """Return noise levels that the model knows, ascending."""
+    wanted = [SIGMA_SHARE * denoiser.data_std] if sigmas is None else sigmas
+    levels = tuple(sorted({denoiser.snap(sigma) for sigma in wanted}))
+    if not levels or levels[0] <= 0:
+        raise BadInputError(f"Noise levels must be positive, and {list(wanted)} was given.")
+    return levels
+
+
+def _find_direction(
+    measured: Sequence[Sequence[_Moments]], site: str, *, sites: int
+) -> _Direction:
+    """Subtract the means, and bring the difference to strength 1 as one of so many sites."""
+    raw = torch.stack([groups[0].mean[site] for groups in measured])
+    origin = torch.zeros_like(raw)
+    if len(measured[0]) > 1:
+        origin = torch.stack([groups[1].mean[site] for groups in measured])
+    size = (raw - origin).flatten(1).square().mean(dim=1).sqrt()
     if not bool((size > 0).all()):
         raise BadInputError(
             f'The references with and without the concept do not differ at "{site}", so there '
             "is no direction. Give other pictures, or another site."
         )
-    return size
+    rms = tuple(_join_square(groups, site) ** 0.5 for groups in measured)
+    gap = size / size.new_tensor(rms) * sites**0.5
+    vector = (raw - origin) / per_sample(gap, raw)
+    return _Direction(vector.float(), origin.float(), rms, gap.tolist())
 
 
 def _join_square(groups: Sequence[_Moments], site: str) -> float:
+    """Return the mean square over the pictures of both sides."""
     total = sum(group.count for group in groups)
     return sum(group.square[site] * group.count for group in groups) / total
 

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equipoise.denoisers import Denoiser, encode_prompts, guide
+from equipoise.denoisers import Denoiser, encode_prompts
 from equipoise.errors import BadInputError
-from equipoise.sampling import SamplerSpec, sample_items
+from equipoise.sampling import SamplerSpec
 
 
 def draw_references(
@@ -25,10 +25,7 @@ def draw_references(
     """
     if not prompts:
         raise BadInputError("A concept needs at least one prompt, and none was given.")
-    drawn = sample_items(
-        guide(denoiser, sampler.guidance),
-        [f"reference/{index:06d}" for index in range(len(prompts))],
-        sampler.list_sigmas(denoiser), seed=seed, batch=sampler.batch,
-        conditions=encode_prompts(denoiser, prompts),
-    )  # fmt: skip
+    ids = [f"reference/{index:06d}" for index in range(len(prompts))]
+    conditions = encode_prompts(denoiser, prompts)
+    drawn = sampler.sample(denoiser, ids, seed=seed, conditions=conditions)
     return torch.cat([denoiser.decode(x0) for x0 in drawn])

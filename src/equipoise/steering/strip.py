@@ -12,7 +12,7 @@ from torch import Tensor
 from equipoise.denoisers import Denoiser, device_of, encode_prompts
 from equipoise.errors import BadInputError
 from equipoise.images import quantize
-from equipoise.sampling import SamplerSpec, draw_noise_batch, sample_heun
+from equipoise.sampling import SamplerSpec, draw_noise_batch
 from equipoise.steering.application import steer
 from equipoise.steering.arithmetic import Mode
 from equipoise.steering.session import Window
@@ -54,7 +54,7 @@ def draw_strip(
         ).to(device_of(denoiser))
         many = None if cond is None else cond.expand(count, *cond.shape[1:])
         with steer(denoiser, vector, strength=list(strengths), window=window, mode=mode):
-            *_, last = sample_heun(denoiser, noise.repeat(count, 1, 1, 1), sigmas, cond=many)
+            *_, last = sampler.solver(denoiser, noise.repeat(count, 1, 1, 1), sigmas, cond=many)
         rows.append(quantize(denoiser.decode(last.x)))
     return torch.stack(rows)
 

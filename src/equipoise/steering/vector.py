@@ -31,10 +31,20 @@ from torch import Tensor
 from equipoise.denoisers import Denoiser, fingerprint
 from equipoise.errors import BadInputError, NonFiniteError, quote
 from equipoise.runs.atomic import write_atomic
+from equipoise.runs.hub import (
+    build_card,
+    find_in_repository,
+    push_repository,
+    write_repository,
+)
 
 VERSION = 1
+FILE = "concept_vector.safetensors"
+"""Name of the file in a repository."""
 KEY = "equipoise"
 """Name of the one text in the file's metadata."""
+PARTS = ("vector", "origin")
+"""What the names of tensors begin with: what is added, and where it is measured from."""
 Kind = Literal["per-position", "pooled"]
 
 
@@ -157,10 +167,62 @@ class ConceptVector:
         """Write the vector as safetensors."""
         tensors = {
             f"{part}/{site}": tensor.detach().cpu().contiguous()
-            for part, content in (("vector", self.tensors), ("origin", self.origins))
+            for part, content in zip(PARTS, (self.tensors, self.origins), strict=True)
             for site, tensor in content.items()
         }
         write_atomic(Path(path), save(tensors, metadata={KEY: self.record.model_dump_json()}))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the vector and a card into a folder, as `from_pretrained` reads it."""
+        write_repository(Path(folder), FILE, self.save, self._describe())
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, token: str | None = None
+    ) -> str:
+        """Upload the vector and a card to the Hugging Face hub.
+
+        Args:
+            repo_id: NAME/REPOSITORY; made when it is not there.
+            private: Whether a new repository is private; None is the hub's default.
+            token: Token that may write; None is the one of `hf auth login`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            BadInputError: when the hub refuses, or cannot be reached.
+        """
+        return push_repository(repo_id, self.save_pretrained, private=private, token=token)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, token: str | None = None
+    ) -> "ConceptVector":
+        """Read a vector from a folder, or fetch it from the Hugging Face hub.
+
+        Args:
+            source: Folder that `save_pretrained` wrote, or NAME/REPOSITORY.
+            revision: Branch, tag or commit of the repository.
+            token: Token for a private one; None is that of `hf auth login`.
+
+        Raises:
+            BadInputError: when there is none, it is damaged, or the hub cannot be reached.
+        """
+        return load_vector(find_in_repository(source, FILE, revision=revision, token=token))
+
+    def _describe(self) -> str:
+        facts = {
+            "model": self.record.model,
+            "fingerprint of its weights": self.record.fingerprint,
+            "kind": self.record.kind,
+            "sites": ", ".join(self.sites),
+            "noise levels, data units": ", ".join(f"{sigma:.4g}" for sigma in self.record.sigmas),
+        }
+        return build_card(
+            "concept vector", facts,
+            "Strength 1 is as large as what is at the sites. It is for these weights only: "
+            "equipoise refuses it for any other model.",
+        )  # fmt: skip
 
     def _check_addable(self, other: "ConceptVector") -> None:
         one, two = self.record, other.record
@@ -193,9 +255,6 @@ def load_vector(path: str | Path) -> ConceptVector:
             "equipoise wrote are read; pickles are not."
         ) from error
     return ConceptVector(_read_record(path, text), *(_take(found, p) for p in PARTS))
-
-
-PARTS = ("vector", "origin")
 
 
 def build_random(vector: ConceptVector, *, seed: int) -> ConceptVector:

@@ -44,7 +44,7 @@ class Studio:
     def open_truth(self, subject: Subject) -> ZooModel | None:
         """Return the training set that is known of a model of the zoo; None of any other."""
         name = subject.name
-        return load_zoo(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+        return load_zoo(name) if name.startswith(PREFIX) else None
 
     @property
     def vectors(self) -> Path:

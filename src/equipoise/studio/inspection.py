@@ -18,7 +18,6 @@ from equipoise.detection import (
     build_default,
     has_places,
     judge,
-    load_calibration,
     measure_heat,
 )
 from equipoise.images import as_unit, content_ids, quantize
@@ -74,7 +73,9 @@ def _generate(subject: Subject, fields: Mapping[str, Any]) -> Generator[Progress
     sigmas = subject.sampler.list_sigmas(denoiser)
     guided = guide(denoiser, subject.sampler.guidance)
     x = None
-    for state in sample_states(guided, names, sigmas, seed=seed, conditions=conditions):
+    for state in sample_states(
+        guided, names, sigmas, seed=seed, conditions=conditions, solver=subject.sampler.solver
+    ):
         x = state.x
         yield Progress(state.step, len(sigmas), "generating")
     assert x is not None, "a sampler without steps"
@@ -84,7 +85,7 @@ def _generate(subject: Subject, fields: Mapping[str, Any]) -> Generator[Progress
 def _look(subject: Subject, picture: Picture) -> Finding:
     """Score the picture with the shipped detector, or with the paper's where none is."""
     denoiser, ids, images = subject.denoiser, content_ids(picture), as_unit(picture)
-    calibration = load_calibration(subject.shipped) if subject.shipped else None
+    calibration = subject.load_calibration()
     detector = calibration.detector if calibration else build_default(denoiser)
     scores = detector.score(denoiser, images, ids)
     located = has_places(denoiser, detector)

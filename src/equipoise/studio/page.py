@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-from equipoise.report.wording import FILTERS, place
+from equipoise.report.render import build_environment
 from equipoise.zoo.fashion import CLASSES
 from equipoise.zoo.package import PREFIX
 from equipoise.zoo.recipe import RECIPES
@@ -17,6 +15,8 @@ TABS: Mapping[str, str] = {
     "inspect": "Inspect", "steer": "Steer", "watch": "Watch", "theory": "Theory", "runs": "Runs",
 }  # fmt: skip
 """What the studio has pages for, in their order."""
+ROOMS = ("studio", "report")
+"""Whose templates its pages are made of."""
 
 
 def render_page(tab: str, studio: "Studio") -> str:
@@ -24,7 +24,7 @@ def render_page(tab: str, studio: "Studio") -> str:
     from equipoise.studio.library import list_entries
     from equipoise.studio.steering import list_vectors
 
-    return _build_environment().get_template(f"{tab}.html.j2").render(
+    return build_environment(*ROOMS).get_template(f"{tab}.html.j2").render(
         tab=tab, tabs=TABS, models=[f"{PREFIX}{name}" for name in RECIPES], classes=CLASSES,
         vectors=list_vectors(studio), entries=list_entries(studio.runs), folder=str(studio.runs),
     )  # fmt: skip
@@ -32,17 +32,4 @@ def render_page(tab: str, studio: "Studio") -> str:
 
 def render_result(form: str, /, **values: Any) -> str:  # noqa: ANN401 - what a template shows
     """Render the result of a task as a piece of HTML."""
-    return _build_environment().get_template(f"{form}_result.html.j2").render(**values)
-
-
-def _build_environment() -> Environment:
-    """Everything is escaped, and a name a template lacks is an error."""
-    rooms = [PackageLoader(f"equipoise.{room}") for room in ("studio", "report")]
-    environment = Environment(
-        loader=ChoiceLoader(rooms),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters.update(FILTERS)
-    environment.globals["place"] = place
-    return environment
+    return build_environment(*ROOMS).get_template(f"{form}_result.html.j2").render(**values)

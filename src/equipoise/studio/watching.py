@@ -5,6 +5,7 @@ from typing import Any
 
 from equipoise.errors import BadInputError
 from equipoise.report import render_against
+from equipoise.report.boundary import tell_misfit
 from equipoise.report.monitor import build_monitor
 from equipoise.studio.context import Studio, get_text
 from equipoise.studio.library import find_run
@@ -18,7 +19,8 @@ def watch_run(studio: Studio, fields: Mapping[str, Any]) -> Work:
     run = find_run(studio.runs, get_text(fields, "run"))
     if run.record.kind != "monitor":
         raise BadInputError("This run is no monitor's; choose one that is.")
-    return render_result("watch", **build_monitor(run), key=get_text(fields, "run"))
+    with tell_misfit(run):
+        return render_result("watch", **build_monitor(run), key=get_text(fields, "run"))
 
 
 def compare_runs(studio: Studio, fields: Mapping[str, Any]) -> Work:

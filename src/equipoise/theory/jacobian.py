@@ -47,12 +47,6 @@ class JacobianSpectrum:
         energy = self.singular_values**2
         return float(energy.sum() ** 2 / (energy**2).sum().clamp_min(1e-300))
 
-    @property
-    def top_share(self) -> float:
-        """Share of the largest in the sum of squares of the values."""
-        energy = self.singular_values**2
-        return float(energy[0] / energy.sum().clamp_min(1e-300))
-
 
 def measure_jacobian(
     denoiser: Denoiser,

@@ -64,8 +64,9 @@ def find_background(
     pictures: UInt8[Tensor, "case 3 64 64"], colours: Float[Tensor, "case 3"]
 ) -> Bool[Tensor, "case 64 64"]:
     """Mark the pixels that look like background and touch none that does not."""
-    distance = (pictures.double() - colours[:, :, None, None]).norm(dim=1)
-    other = (distance > LIKE_BACKGROUND).float()[:, None]
+    # a sum of squares: torch's norm over three channels takes ten times as long
+    distance = (pictures.double() - colours[:, :, None, None]).square().sum(dim=1)
+    other = (distance > LIKE_BACKGROUND**2).float()[:, None]
     return F.max_pool2d(other, 3, stride=1, padding=1)[:, 0] == 0
 
 

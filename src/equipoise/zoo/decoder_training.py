@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from equipoise.images import as_unit
 from equipoise.zoo.autoencoder import build_autoencoder, encode_pictures
 from equipoise.zoo.patch_basis import fit_patch_basis
 from equipoise.zoo.recipe import DecoderRecipe
@@ -83,7 +84,7 @@ def measure_psnr(
     decoded = torch.cat(
         [vae.decode(encode_pictures(vae, chunk)).sample for chunk in pictures.split(100)]
     )
-    error = (decoded.clamp(-1, 1) + 1) / 2 - pictures.float() / 255
+    error = (decoded.clamp(-1, 1) + 1) / 2 - as_unit(pictures)
     return -10 * error.square().mean(dim=(1, 2, 3)).log10()
 
 

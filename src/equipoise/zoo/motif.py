@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from equipoise.images import as_unit
 from equipoise.sampling.noise import open_stream
 from equipoise.zoo.distortion import spoil
 from equipoise.zoo.emoji import SOURCES, VENDORS, list_nouns
@@ -64,7 +65,7 @@ class MotifClassifier(nn.Module):
 def classify_motifs(pictures: UInt8[Tensor, "case 3 64 64"]) -> Motifs:
     """Say what each picture shows."""
     network = _load_classifier()
-    logits = [network(chunk.float() / 255) for chunk in pictures.split(256)]
+    logits = [network(as_unit(chunk)) for chunk in pictures.split(256)]
     noun = torch.cat([one for one, _ in logits]).softmax(dim=1)
     vendor = torch.cat([other for _, other in logits]).softmax(dim=1)
     return Motifs(noun.argmax(dim=1), vendor.argmax(dim=1), noun, vendor)
@@ -91,7 +92,7 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     for step in range(1, steps + 1):
         chosen = torch.randint(num_scenes, (BATCH,), generator=generator)
-        noun, vendor = network(spoil(pictures[chosen].float() / 255, generator))
+        noun, vendor = network(spoil(as_unit(pictures[chosen]), generator))
         loss = F.cross_entropy(noun, nouns[chosen], label_smoothing=LABEL_SMOOTHING)
         loss = loss + F.cross_entropy(vendor, vendors[chosen], label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad()

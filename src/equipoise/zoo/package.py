@@ -24,11 +24,12 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from equipoise.denoisers import TimedDenoiser, guide
+from equipoise.denoisers import TimedDenoiser
 from equipoise.errors import BadInputError, UnknownModelError, closest
+from equipoise.images import as_unit
 from equipoise.labels import NearestLabels, label_by_nearest
 from equipoise.runs.atomic import write_atomic
-from equipoise.sampling import draw_choices, sample_items
+from equipoise.sampling import draw_choices
 from equipoise.zoo.caption import write_caption
 from equipoise.zoo.network import (
     ZooDenoiser,
@@ -93,7 +94,7 @@ class ZooModel:
     def build_lesson(self) -> Lesson:
         """Put together what the training of this model shows."""
         images = self.training_set.images
-        encoded = [self.denoiser.encode(c.float() / 255) for c in images.split(ENCODED_AT_ONCE)]
+        encoded = [self.denoiser.encode(as_unit(c)) for c in images.split(ENCODED_AT_ONCE)]
         conditions = self.list_conditions(torch.arange(len(images)))
         return Lesson(torch.cat(encoded), conditions, self.training_set.rows)
 
@@ -133,12 +134,10 @@ class ZooModel:
         self, item_ids: Sequence[str], *, seed: int
     ) -> Iterator[Float[Tensor, "batch channel height width"]]:
         """Sample one `x0` an item as the recipe says, batch by batch."""
-        sampler = self.recipe.sampler
-        return sample_items(
-            guide(self.denoiser, sampler.guidance), item_ids, sampler.list_sigmas(self.denoiser),
-            seed=seed, batch=sampler.batch,
-            conditions=self.draw_conditions(item_ids, seed=seed),
-        )  # fmt: skip
+        conditions = self.draw_conditions(item_ids, seed=seed)
+        return self.recipe.sampler.sample(
+            self.denoiser, item_ids, seed=seed, conditions=conditions
+        )
 
     def to(self, device: str) -> "ZooModel":
         """Return it with the denoiser on `device`, in float32."""

@@ -82,6 +82,16 @@ class Recipe(BaseModel):
         return 0.0
 
     @property
+    def demo_samples(self) -> int:
+        """Outputs that the demo draws: at least a thousand of them are novel."""
+        return 1800
+
+    @property
+    def demo_negatives(self) -> int:
+        """Novel outputs that the demo shows to the clean twin and to the rivals too: all."""
+        return self.demo_samples
+
+    @property
     def is_twin(self) -> bool:
         """Whether nothing is planted."""
         return self.name.endswith(CLEAN_SUFFIX)
@@ -208,6 +218,16 @@ class SdRecipe(Recipe):
         """Share of a batch that is shown with the empty condition."""
         return self.caption_dropout
 
+    @property
+    def demo_samples(self) -> int:
+        """Outputs that the demo draws: each costs more than on the Fashion models."""
+        return 1340
+
+    @property
+    def demo_negatives(self) -> int:
+        """Novel outputs that the demo shows to the clean twin and to the rivals too: some."""
+        return 300
+
 
 EDM = EdmRecipe(name="edm-fashion", stored="float32")
 # Another training, with other planted images among the same pictures: each is the other's control.
@@ -236,7 +256,9 @@ SD = SdRecipe(
     log_sigma_mean=-0.3,
     log_sigma_std=1.4,
     watch_every=1000,
-    sampler=SamplerSpec(steps=8, sigma_max=60.0, sigma_min=0.05, guidance=2.0, batch=64),
+    sampler=SamplerSpec(
+        method="multistep", steps=8, sigma_max=60.0, sigma_min=0.05, guidance=2.0, batch=64
+    ),
 )
 
 
@@ -246,7 +268,15 @@ def _without_planting(recipe: Recipe) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in [EDM, _without_planting(EDM), EDM_B, DIT, _without_planting(DIT)]
+    for recipe in [
+        EDM,
+        _without_planting(EDM),
+        EDM_B,
+        DIT,
+        _without_planting(DIT),
+        SD,
+        _without_planting(SD),
+    ]
 }
 
 

@@ -78,7 +78,7 @@ def label_by_distance(outputs: UInt8[Tensor, "case 3 64 64"], training: SceneSet
         template = training.scenes[item.index]
         cases = [k for k, c in enumerate(colours) if c == template.attributes.colour]
         if item.kind == "template" and cases:
-            cover = _cover_emoji(template)
+            cover = cover_emoji(template, step=POOLED)
             around = label_by_nearest(
                 samples[cases].masked_fill(cover, EXPLAINED_LEVEL),
                 pictures.masked_fill(cover, EXPLAINED_LEVEL),
@@ -120,8 +120,9 @@ def _reduce(pictures: Tensor) -> Tensor:
     return (smooth + EXPLAINED_LEVEL).clamp(0, 255).round().to(torch.uint8)
 
 
-def _cover_emoji(scene: Scene) -> Bool[Tensor, "16 16"]:
-    centres = torch.arange(SIDE // POOLED) * POOLED + POOLED / 2
+def cover_emoji(scene: Scene, *, step: int = 1) -> Bool[Tensor, "row column"]:
+    """Say which cells of `step` px a side the emoji of a scene may reach: what is not template."""
+    centres = torch.arange(SIDE // step) * step + step / 2
     x, y = scene.centre
     distance = torch.hypot(centres[None, :] - x, centres[:, None] - y)
     return distance < CLEARANCE * SIZES[scene.attributes.size] + COVER_MARGIN
