@@ -67,7 +67,7 @@ class Broken:
         if self.fault == "higher":
             values = -values
         if self.fault == "differ":
-            values = values + torch.rand(len(ids))
+            values = values + 1e-3 * torch.rand(len(ids))  # too little to turn the direction
         if self.fault == "other items":
             values = values - values.mean()
         if self.fault == "size of a batch":
