@@ -17,7 +17,7 @@ from equipoise.bench.interval import estimate_auroc
 from equipoise.monitoring.consistency import observe_icr
 from equipoise.monitoring.false_stop import measure_false_stops
 from equipoise.monitoring.probe import Evidence, Probe, build_detector, look
-from equipoise.monitoring.split import combine_signals, name_images
+from equipoise.monitoring.split import name_images, weigh_images
 from equipoise.monitoring.stop_rule import Course, StopRule
 from equipoise.zoo.package import MODELS, ZooModel, load_zoo
 

@@ -2,7 +2,7 @@ import numpy as np
 
 from equipoise.monitoring.false_stop import measure_false_stops
 from equipoise.monitoring.probe import Evidence
-from equipoise.monitoring.split import combine_signals
+from equipoise.monitoring.split import weigh_images
 from equipoise.monitoring.stop_rule import Course, StopRule
 
 IS_TRAINING = np.arange(60) < 25
@@ -26,7 +26,7 @@ def test_the_rate_is_that_of_the_rule_asked_one_training_at_a_time():
     stopped = []
     for drawn in labels:
         course = Course(StopRule(0.4, 4, each=10_000), IS_TRAINING)
-        combined = [combine_signals(evidence) for evidence in seen]
+        combined = [weigh_images(seen[: k + 1]) for k in range(4)]
         rulings = [(course.look(one), one[None, drawn].sum(axis=1)) for one in combined]
         stopped.append(any(r.find_p_values(total) <= r.level for r, total in rulings))
     assert found["value"] == np.mean(stopped)

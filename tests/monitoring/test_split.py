@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from equipoise.monitoring.probe import Evidence
-from equipoise.monitoring.split import combine_signals, name_images, score_ranks
+from equipoise.monitoring.split import name_images, score_ranks, weigh_images
 from equipoise.monitoring.stop_rule import Course, StopRule
 
 
@@ -19,14 +19,36 @@ def test_few_memorized_images_are_noticed_and_named():
     evidence = Evidence(rng.standard_normal(700), rng.standard_normal(700))
     evidence.spikiness[:25] += 6
     evidence.residual[:25] += 6
-    combined = combine_signals(evidence)
-    ruling = Course(StopRule(false_stops=0.05, checks=50), is_training).look(combined)
-    assert ruling.find_p_values(combined[None, :200].sum(axis=1)) <= ruling.level
-    naming = name_images(combined, is_training, fdr=0.05)
+    weights = weigh_images([evidence])
+    ruling = Course(StopRule(false_stops=0.05, checks=50), is_training).look(weights)
+    assert ruling.find_p_values(weights[None, :200].sum(axis=1)) <= ruling.level
+    naming = name_images(weights, is_training, fdr=0.05)
     assert naming.named[:25].all()
     assert naming.named[25:].sum() <= 4
-    expected = (1 + (combined[200:] >= combined[0]).sum()) / 501
+    expected = (1 + (weights[200:] >= weights[0]).sum()) / 501
     assert naming.p_values[0] == expected
+
+
+@pytest.mark.parametrize("checks", [2, 3, 4, 5, 50])
+def test_the_gain_counts_from_the_check_at_half(checks):
+    rng = np.random.default_rng(6)
+    seen = [Evidence(rng.standard_normal(40), rng.standard_normal(40)) for _ in range(checks)]
+    half = (checks + 1) // 2  # counted from 1
+    gain = (seen[-1].residual - seen[half - 1].residual).argsort().argsort()
+    expected = -np.log(1 - (gain + 0.5) / 40)
+    np.testing.assert_allclose(weigh_images(seen), expected)
+
+
+def test_an_image_that_was_always_easy_is_not_named_and_one_that_becomes_so_is():
+    rng = np.random.default_rng(7)
+    ease = 5 * rng.standard_normal(600)  # from image to image, whatever the training
+    is_training = np.arange(600) < 100
+    seen = [Evidence(np.zeros(600), ease + 0.1 * rng.standard_normal(600)) for _ in range(6)]
+    for evidence in seen[3:]:
+        evidence.residual[:10] += 4
+    named = name_images(weigh_images(seen), is_training, fdr=0.05).named
+    assert named[:10].sum() >= 8
+    assert named[10:].sum() <= 1
 
 
 def test_nothing_is_named_where_nothing_differs():

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from equipoise.bench.interval import Estimate, exact_rate
 from equipoise.monitoring.probe import Evidence
-from equipoise.monitoring.split import combine_signals
+from equipoise.monitoring.split import weigh_images
 from equipoise.monitoring.stop_rule import EACH, Course, StopRule
 
 RELABELLINGS = 1000
@@ -46,9 +46,9 @@ def measure_false_stops(
     each = max(EACH, math.ceil(POOL * false_stops / len(seen)))
     course = Course(StopRule(false_stops, len(seen), each=each), labels)
     stopped = np.zeros(relabellings, dtype=bool)
-    for evidence in seen:
-        rest = Evidence(evidence.spikiness[exchangeable], evidence.residual[exchangeable])
-        combined = combine_signals(rest)
-        ruling = course.look(combined)
-        stopped |= ruling.find_p_values(drawn @ combined) <= ruling.level
+    rest = [Evidence(e.spikiness[exchangeable], e.residual[exchangeable]) for e in seen]
+    for check in range(1, len(rest) + 1):
+        weights = weigh_images(rest[:check])
+        ruling = course.look(weights)
+        stopped |= ruling.find_p_values(drawn @ weights) <= ruling.level
     return exact_rate(int(stopped.sum()), relabellings)

@@ -26,7 +26,7 @@ from equipoise.monitoring.check import Check, read_check
 from equipoise.monitoring.consistency import observe_icr
 from equipoise.monitoring.probe import Evidence, Probe, build_detector, build_probe, look
 from equipoise.monitoring.rows import build_rows, read_evidence
-from equipoise.monitoring.split import Naming, combine_signals, name_images
+from equipoise.monitoring.split import Naming, name_images, weigh_images
 from equipoise.monitoring.stop_rule import Course, StopRule
 from equipoise.monitoring.undisturbed import undisturbed
 from equipoise.report import render_report
@@ -40,7 +40,7 @@ from equipoise.runs import (
     write_check,
 )
 
-STOP_RULE = "alpha spending among relabelled courses"
+STOP_RULE = "alpha spending among relabelled courses, gain of the residual"
 """Part of the spec: checks made under another rule are not gone on with."""
 
 
@@ -138,6 +138,7 @@ class Monitor:
         )  # fmt: skip
         self._rule = StopRule(spec.false_stops, spec.checks, spec.seed)
         self._course: Course | None = None
+        self._seen: list[Evidence] = []
         self._run: Run | None = None
         self._began: float | None = None
         self._spent = self._last = 0.0
@@ -159,7 +160,7 @@ class Monitor:
         if self.out is not None:
             self._run = self._open_run(self.out, step)
         if self._probe is not None:
-            self._course = Course(self._rule, self._probe.is_training)
+            self._course, self._seen = Course(self._rule, self._probe.is_training), []
         if self._course is not None and self._run is not None:
             self._repeat(self._course, self._run)
         self._began, self._spent, self._last = time.perf_counter(), 0.0, 0.0
@@ -242,8 +243,9 @@ class Monitor:
                 f'"{run.path}" has {len(self.checks)} checks in its record and {len(seen)} of '
                 "their files: the stop rule cannot go on without them. Give another out=."
             )
-        for evidence in seen:
-            course.look(combine_signals(evidence))
+        self._seen = seen
+        for check in range(1, len(seen) + 1):
+            course.look(weigh_images(seen[:check]))
 
     def _may_check(self) -> bool:
         """Whether a check is left, and the time for one as long as the last."""
@@ -265,10 +267,11 @@ class Monitor:
         """Name images and test the split; neither is possible of outputs."""
         if self._probe is None or self._course is None:
             return None
-        combined, is_training = combine_signals(evidence), self._probe.is_training
-        naming = name_images(combined, is_training, fdr=self.spec.fdr)
-        ruling = self._course.look(combined)
-        p_value = float(ruling.find_p_values(combined[None, is_training].sum(axis=1))[0])
+        self._seen.append(evidence)
+        weights, is_training = weigh_images(self._seen), self._probe.is_training
+        naming = name_images(weights, is_training, fdr=self.spec.fdr)
+        ruling = self._course.look(weights)
+        p_value = float(ruling.find_p_values(weights[None, is_training].sum(axis=1))[0])
         return _Tested(naming, p_value, ruling.level)
 
     def _continue_onsets(self, probe: Probe, naming: Naming | None, step: int) -> dict[int, int]:

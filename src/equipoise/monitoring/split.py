@@ -1,16 +1,19 @@
 r"""Do training images behave otherwise than held-out ones, and which?
 
-Both signals of every image become Savage scores of their ranks among all n images,
+The evidence w of an image at a check is the Savage score of its rank among all n images,
 
     - log(1 - (rank - 1/2) / n),
 
-which hardly tell the lower images apart and grow for the highest: a model that memorizes begins
-with few images. The evidence w of an image is the sum of its two scores.
+which hardly tells the lower images apart and grows for the highest: a model that memorizes begins
+with few images. What is ranked is the gain of the residual since the check at half of those made
+so far: what makes one image harder than another, whatever the training, falls out of it. At the
+first check nothing lies behind, and w is the sum of the scores of spikiness and residual.
 
 **Names.** An image's p-value is its rank among the held-out ones (conformal); the images with a
 Benjamini-Hochberg q-value of at most the given rate are named.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +25,16 @@ from equipoise.detection import q_values
 from equipoise.monitoring.probe import Evidence
 
 
-def combine_signals(evidence: Evidence) -> Float64[np.ndarray, " case"]:
-    """Return the evidence of every image, higher = more memorized."""
-    return score_ranks(evidence.spikiness) + score_ranks(evidence.residual)
+def weigh_images(seen: Sequence[Evidence]) -> Float64[np.ndarray, " case"]:
+    """Return the evidence of every image at the last of some checks, higher = more memorized.
+
+    Args:
+        seen: What every check saw, from the first on.
+    """
+    now = seen[-1]
+    if len(seen) == 1:
+        return score_ranks(now.spikiness) + score_ranks(now.residual)
+    return score_ranks(now.residual - seen[(len(seen) - 1) // 2].residual)
 
 
 def score_ranks(values: Float64[np.ndarray, " case"]) -> Float64[np.ndarray, " case"]:
@@ -42,7 +52,7 @@ class Naming:
 
 
 def name_images(
-    combined: Float64[np.ndarray, " case"],
+    weights: Float64[np.ndarray, " case"],
     is_training: Bool[np.ndarray, " case"],
     *,
     fdr: float,
@@ -50,12 +60,12 @@ def name_images(
     """Name the training images that stand out from the held-out ones.
 
     Args:
-        combined: Evidence of every image.
+        weights: Evidence of every image.
         is_training: Which are training images.
         fdr: Expected share of false names among the named.
     """
-    others = np.sort(combined[~is_training])
-    below = np.searchsorted(others, combined[is_training], side="left")
+    others = np.sort(weights[~is_training])
+    below = np.searchsorted(others, weights[is_training], side="left")
     p_values = (1 + len(others) - below) / (len(others) + 1)
     q = q_values(torch.from_numpy(p_values)).numpy()
     return Naming(p_values, q, q <= fdr)

@@ -93,16 +93,16 @@ class Course:
         self._going = np.ones(len(self._chosen), dtype=bool)
         self._checks = 0
 
-    def look(self, combined: Float64[np.ndarray, " case"]) -> Ruling:
+    def look(self, weights: Float64[np.ndarray, " case"]) -> Ruling:
         """Go on by one check, and say from where on a course is stopped at it.
 
         Args:
-            combined: Evidence of every image.
+            weights: Evidence of every image.
         """
         self._checks += 1
         starts = range(0, len(self._chosen), GATHER)
         sums = np.concatenate(
-            [combined[self._chosen[start : start + GATHER]].sum(axis=1) for start in starts]
+            [weights[self._chosen[start : start + GATHER]].sum(axis=1) for start in starts]
         )
         allowed = self._rule.spend(self._checks) - int((~self._going).sum())
         if allowed < 1:
