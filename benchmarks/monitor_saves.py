@@ -7,6 +7,7 @@ held-out images. Truth: the planted images that the finished model copies, by it
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,15 +69,15 @@ def observe(name: str, probe: Probe, copies: str) -> Seen:
 
 
 def build_row(
-    seen: Seen, probe: Probe, course: Course, copied: set[int], never: set[int]
+    checks: Sequence[Seen], probe: Probe, course: Course, copied: set[int], never: set[int]
 ) -> list[str]:
-    """Write what the next check of a course would have said."""
-    is_training = probe.is_training
-    combined = combine_signals(seen.evidence)
-    naming = name_images(combined, is_training, fdr=FDR)
+    """Write what the last of some checks of a course would have said."""
+    is_training, seen = probe.is_training, checks[-1]
+    weights = weigh_images([check.evidence for check in checks])
+    naming = name_images(weights, is_training, fdr=FDR)
     named = set(probe.indices[naming.named].tolist())
-    ruling = course.look(combined)
-    p_value = ruling.find_p_values(combined[None, is_training].sum(axis=1))[0]
+    ruling = course.look(weights)
+    p_value = ruling.find_p_values(weights[None, is_training].sum(axis=1))[0]
     planted = np.isin(probe.indices, sorted(copied))
     splits = []
     for values in (seen.evidence.spikiness, seen.evidence.residual):
@@ -119,8 +120,9 @@ def write_section(name: str) -> None:
     *saves, twin = seen
     for rows in (saves, [twin]):
         course = Course(RULE, probe.is_training)
-        for one in rows:
-            print("| " + " | ".join(build_row(one, probe, course, copied, never)) + " |")
+        for check in range(1, len(rows) + 1):
+            row = build_row(rows[:check], probe, course, copied, never)
+            print("| " + " | ".join(row) + " |")
     rate = measure_false_stops(
         [one.evidence for one in saves], probe.is_training,
         np.r_[[index in never for index in probe.indices], ~probe.is_training[len(probe.indices):]],
