@@ -125,7 +125,7 @@ def write_section(name: str) -> None:
             print("| " + " | ".join(row) + " |")
     rate = measure_false_stops(
         [one.evidence for one in saves], probe.is_training,
-        np.r_[[index in never for index in probe.indices], ~probe.is_training[len(probe.indices):]],
+        np.r_[[i in never for i in probe.indices], ~probe.is_training[len(probe.indices):]],
         false_stops=RULE.false_stops,
     )  # fmt: skip
     print(

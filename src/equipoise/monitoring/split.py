@@ -5,9 +5,10 @@ The evidence w of an image at a check is the Savage score of its rank among all 
     - log(1 - (rank - 1/2) / n),
 
 which hardly tells the lower images apart and grows for the highest: a model that memorizes begins
-with few images. What is ranked is the gain of the residual since the check at half of those made
-so far: what makes one image harder than another, whatever the training, falls out of it. At the
-first check nothing lies behind, and w is the sum of the scores of spikiness and residual.
+with few images. What is ranked is the gain of the residual over its mean at all checks before:
+what makes one image harder than another, whatever the training, falls out of it, and an image that
+was memorized long ago keeps a part of its gain. At the first check nothing lies behind, and w is
+the sum of the scores of spikiness and residual.
 
 **Names.** An image's p-value is its rank among the held-out ones (conformal); the images with a
 Benjamini-Hochberg q-value of at most the given rate are named.
@@ -34,7 +35,7 @@ def weigh_images(seen: Sequence[Evidence]) -> Float64[np.ndarray, " case"]:
     now = seen[-1]
     if len(seen) == 1:
         return score_ranks(now.spikiness) + score_ranks(now.residual)
-    return score_ranks(now.residual - seen[(len(seen) - 1) // 2].residual)
+    return score_ranks(now.residual - np.mean([check.residual for check in seen[:-1]], axis=0))
 
 
 def score_ranks(values: Float64[np.ndarray, " case"]) -> Float64[np.ndarray, " case"]:
