@@ -26,6 +26,9 @@ class Told:
     def __init__(self, base, memorized):
         self.weight, self.memorized = base.network.get_submodule(SITE).weight, set(memorized)
 
+    def describe(self):
+        return {"memorized": sorted(self.memorized)}
+
     def score(self, denoiser, images, ids, *, conditions=None, batch=64):
         moved = float((denoiser.network.get_submodule(SITE).weight - self.weight).abs().max())
         content = images.flatten(1).mean(dim=1).double() * 100
@@ -72,7 +75,7 @@ def test_what_moved_is_named_and_the_scale_below_recommended(tiny_edm, lora, tmp
     assert all(row["q_value"] is None for row in items if row["split"] == "held-out")
     assert all(row["verdict"] is None for row in items)
     page = render_report(run.path).read_text()
-    assert "4 of 20 training images were learned" in page
+    assert "4 of 20 training images are named" in page
 
 
 def test_too_few_held_out_images_are_refused_at_once(tiny_edm, lora, tmp_path):

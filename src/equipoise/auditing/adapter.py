@@ -1,32 +1,37 @@
-r"""Which training images did a LoRA learn? Each is seen by the model with it and without.
+r"""Which training images did a LoRA memorize? Each is seen by the model with it and without.
 
     d = score of the adapted model - score of the base, with the same noise
 
 Content that makes a score high makes it high in both, and cancels. Held-out images, which neither
 model saw, show how far d moves for images that were not trained on: an image's p-value is the
-share of them with a d as large, itself counted, and images are named at a false discovery rate
-(Benjamini-Hochberg).
+share of them with a d as large, itself counted, and those with a q-value (Benjamini-Hochberg) of
+at most the given rate are *learned*.
+
+An image is learned long before the model gives it back. Where the score is that of the denoising
+residual, d is the logarithm of a ratio of errors, and an image is *named* when it is learned and
+the adapter takes away at least a given share of the base's error on it. That is still no copy
+among outputs: no verdict is given.
 
 Weaker scales of the adapter are looked at in the same way, so that a scale can be recommended up
-to which nothing is named. To be named is to be learned more than held-out images explain, which
-comes before being reproduced: no verdict is given.
+to which nothing is named.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import torch
-from jaxtyping import Float64, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from equipoise.auditing.captions import Captions
 from equipoise.auditing.pile import Loaded, PicturePile, count_parts
 from equipoise.checkpoints.lora import Lora
-from equipoise.denoisers import Denoiser, fingerprint
+from equipoise.denoisers import Denoiser, TimedDenoiser, encode_prompts, fingerprint
 from equipoise.denoisers.adapter import apply_lora
 from equipoise.detection import Detector, Stopwatch, q_values
 from equipoise.errors import BadInputError
@@ -34,6 +39,8 @@ from equipoise.images import as_unit
 from equipoise.runs import ITEM_SCHEMA, Run, finish_run, start_run, write_items
 
 FDR = 0.1
+LEAST_GAIN = 0.2
+"""Share of the base's error on an image that the adapter takes away before the image is named."""
 SCALES = (0.25, 0.5, 0.75, 1.0)
 MIN_HELD_OUT = 20
 SCHEMA = pa.schema(
@@ -42,10 +49,20 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
         ("base_score", pa.float64()),
         ("adapted_score", pa.float64()),
+        ("named", pa.bool_()),
         ("thumbnail", pa.binary()),
     ]
 )
 """Columns of the items: `score` is the difference at scale 1."""
+
+
+@runtime_checkable
+class DescribedDetector(Detector, Protocol):
+    """A detector that says what it is set to."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the specification for people."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,8 +76,11 @@ class AdapterAudit:
         lora_name: How it was asked for.
         training: The images it was trained on.
         held_out: Images like them that neither model saw.
-        detector: What scores them; reads no condition.
-        fdr: Share of false names among the names that is allowed.
+        detector: What scores them.
+        fdr: Share of false discoveries among what is learned that is allowed.
+        least_gain: Share of the base's error that must be gone before an image is named, where the
+            score is the logarithm of an error; 0 names all that is learned.
+        captions: What the training and the held-out images were called; None: told nothing.
     """
 
     base: Denoiser
@@ -69,8 +89,15 @@ class AdapterAudit:
     lora_name: str
     training: PicturePile
     held_out: PicturePile
-    detector: Detector
+    detector: DescribedDetector
     fdr: float = FDR
+    least_gain: float = 0.0
+    captions: tuple[Captions, Captions] | None = None
+
+    @property
+    def least(self) -> float:
+        """Least difference of the scores of an image that is named."""
+        return -math.log1p(-self.least_gain) if self.least_gain else -math.inf
 
     def describe(self) -> dict[str, Any]:
         """Say what is asked, for the record."""
@@ -79,8 +106,10 @@ class AdapterAudit:
             "adapter": self.lora_name,
             "training": self.training.describe(),
             "held_out": self.held_out.describe(),
-            "detector": self.detector.card.name,
+            "captions": self.captions and [side.describe() for side in self.captions],
+            "detector": {"name": self.detector.card.name} | self.detector.describe(),
             "fdr": self.fdr,
+            "least_gain": self.least_gain,
             "scales": list(SCALES),
         }
 
@@ -92,6 +121,7 @@ class _Side:
     loaded: list[Loaded]
     pictures: UInt8[Tensor, "case channel height width"]
     ids: list[str]
+    captions: list[str] | None
 
 
 def audit_adapter(audit: AdapterAudit, out: Path) -> Run:
@@ -103,7 +133,8 @@ def audit_adapter(audit: AdapterAudit, out: Path) -> Run:
         RunError: when `out` holds a run already.
     """
     watch = Stopwatch()
-    training, held_out = _read(audit.training), _read(audit.held_out)
+    piles = zip((audit.training, audit.held_out), audit.captions or (None, None), strict=True)
+    training, held_out = (_read(pile, captions) for pile, captions in piles)
     if not training.ids or len(held_out.ids) < MIN_HELD_OUT:
         raise BadInputError(
             f"Cannot audit an adapter with {len(training.ids)} training and {len(held_out.ids)} "
@@ -121,15 +152,19 @@ def audit_adapter(audit: AdapterAudit, out: Path) -> Run:
         for scale in tqdm(SCALES, desc="scales of the adapter", leave=False)
     }
     count = len(training.ids)
-    named = {
-        scale: _name((scores - base)[:count], (scores - base)[count:], audit.fdr)
+    learned = {
+        scale: _learn((scores - base)[:count], (scores - base)[count:], audit.fdr)
         for scale, scores in found.items()
     }
-    write_items(run, _build_items(training, held_out, base, found[1.0]))
+    named = {
+        scale: learned[scale] & ((scores - base)[:count] >= audit.least)
+        for scale, scores in found.items()
+    }
+    write_items(run, _build_items(training, held_out, base, found[1.0], named[1.0]))
     looks = (1 + len(SCALES)) * (count + len(held_out.ids)) * audit.detector.card.evaluations
     return finish_run(
         run,
-        results=_summarize(audit, training, held_out, named),
+        results=_summarize(audit, training, held_out, int(learned[1.0].sum()), named),
         cost={"evaluations": looks, "seconds": watch.seconds},
     )
 
@@ -143,6 +178,11 @@ def find_p_values(
     return (1 + len(ordered) - below).double() / (len(ordered) + 1)
 
 
+def takes_prompts(model: Denoiser) -> bool:
+    """Say whether a model can be told what a picture is called."""
+    return isinstance(model, TimedDenoiser) and model.text_encoder is not None
+
+
 def recommend_scale(named: dict[float, int]) -> float:
     """Return the largest scale up to which nothing is named; 0 where already the weakest is."""
     clean = 0.0
@@ -153,14 +193,15 @@ def recommend_scale(named: dict[float, int]) -> float:
     return clean
 
 
-def _read(pile: PicturePile) -> _Side:
+def _read(pile: PicturePile, captions: Captions | None) -> _Side:
     loaded = [item for _, part in pile.read(range(count_parts(pile))) for item in part]
     readable = [item for item in loaded if item.pixels is not None]
     pictures = [item.pixels for item in readable if item.pixels is not None]
     empty = torch.zeros((0, *pile.shape), dtype=torch.uint8)
     return _Side(
-        loaded, torch.stack(pictures) if pictures else empty, [item.id for item in readable]
-    )
+        loaded, torch.stack(pictures) if pictures else empty, [item.id for item in readable],
+        None if captions is None else [captions.find(item.source) for item in readable],
+    )  # fmt: skip
 
 
 def _score(
@@ -168,22 +209,26 @@ def _score(
 ) -> Float64[Tensor, " case"]:
     images = as_unit(torch.cat([side.pictures for side in sides]))
     ids = [one for side in sides for one in side.ids]
-    return detector.score(model, images, ids).values
+    captions = [one for side in sides for one in side.captions or ()]
+    conditions = encode_prompts(model, captions) if captions else None
+    return detector.score(model, images, ids, conditions=conditions).values
 
 
-def _name(
+def _learn(
     differences: Float64[Tensor, " case"], controls: Float64[Tensor, " control"], fdr: float
-) -> int:
-    return int((q_values(find_p_values(differences, controls)) <= fdr).sum())
+) -> Bool[Tensor, " case"]:
+    return q_values(find_p_values(differences, controls)) <= fdr
 
 
-def _build_items(training: _Side, held_out: _Side, base: Tensor, adapted: Tensor) -> pa.Table:
+def _build_items(
+    training: _Side, held_out: _Side, base: Tensor, adapted: Tensor, named: Bool[Tensor, " case"]
+) -> pa.Table:
     """Build one row an item, training images first; what was not read has its reason."""
     count = len(training.ids)
     difference = adapted - base
     p = find_p_values(difference[:count], difference[count:])
-    pairs = zip(p.tolist(), q_values(p).tolist(), strict=True)
-    judged = [{"p_value": one, "q_value": two} for one, two in pairs]
+    columns = zip(p.tolist(), q_values(p).tolist(), named.tolist(), strict=True)
+    judged = [{"p_value": one, "q_value": two, "named": three} for one, two, three in columns]
     scores = zip(difference.tolist(), base.tolist(), adapted.tolist(), strict=True)
     rows = []
     for split, side in (("training", training), ("held-out", held_out)):
@@ -201,18 +246,23 @@ def _build_items(training: _Side, held_out: _Side, base: Tensor, adapted: Tensor
 
 
 def _summarize(
-    audit: AdapterAudit, training: _Side, held_out: _Side, named: dict[float, int]
-) -> dict[str, Any]:
+    audit: AdapterAudit, training: _Side, held_out: _Side, learned: int,
+    named: dict[float, Bool[Tensor, " case"]],
+) -> dict[str, Any]:  # fmt: skip
+    counts = {scale: int(rows.sum()) for scale, rows in named.items()}
     count, controls = len(training.ids), len(held_out.ids)
     return {
         "items": len(training.loaded) + len(held_out.loaded),
         "failed": sum(item.error is not None for item in training.loaded + held_out.loaded),
         "training": count,
         "held_out": controls,
-        "named": named[1.0],
+        "learned": learned,
+        "named": counts[1.0],
         "fdr": audit.fdr,
-        "scales": [{"scale": scale, "named": number} for scale, number in named.items()],
-        "recommended_scale": recommend_scale(named),
+        "least_gain": audit.least_gain,
+        "untold": audit.captions is None and takes_prompts(audit.base),
+        "scales": [{"scale": scale, "named": number} for scale, number in counts.items()],
+        "recommended_scale": recommend_scale(counts),
         "smallest_number_nameable": _find_smallest(count, controls, audit.fdr),
         "text_encoder_modules_left_out": audit.lora.left_out,
     }

@@ -1,16 +1,18 @@
 """Put an audit together from names and paths."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from equipoise.auditing.adapter import FDR, AdapterAudit
+from equipoise.auditing.adapter import FDR, LEAST_GAIN, AdapterAudit, takes_prompts
+from equipoise.auditing.adapter_residual import LogResidual
+from equipoise.auditing.captions import Captions, read_captions
 from equipoise.auditing.job import Audit
 from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile
 from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
-from equipoise.bench.baselines import DenoisingResidual
 from equipoise.checkpoints.lora import read_lora
 from equipoise.denoisers import Size
 from equipoise.detection import load_calibration
@@ -19,8 +21,10 @@ from equipoise.images import is_url
 
 SHIPPED = "shipped with the model"
 RESIDUAL_SHARE = 2.0
-"""Noise level at which an adapter is compared with its base, of the data's standard deviation: a
-picture is hardly seen through it, and what comes back was learned."""
+CAPTIONED_SHARE = 8.0
+"""Noise level at which an adapter is compared with its base, of the data's standard deviation,
+told nothing and told the captions: a picture is hardly seen through the one and not at all through
+the other, and what comes back was learned."""
 
 
 NAMES = ("model", "calibration", "images", "training", "held_out")
@@ -134,6 +138,7 @@ def build_adapter_audit(
     adapter: Path,
     training: str | Path | None,
     held_out: str | Path | None,
+    caption: str | None = None,
     calibration: Path | None = None,
     fdr: float = FDR,
     device: str = "cpu",
@@ -141,18 +146,22 @@ def build_adapter_audit(
 ) -> AdapterAudit:
     """Build an audit of an adapter against its base.
 
+    A text-to-image model is told what the pictures were called, see `captions`.
+
     Args:
         name: The base, see `open_subject`.
         adapter: File of a LoRA, or a folder of peft.
         training: Pictures the adapter was trained on.
         held_out: Pictures like them that neither model saw.
+        caption: What pictures were called that have no caption beside them.
         calibration: Calibration file whose detector is taken; default the residual's.
         fdr: False discovery rate at which pictures are named.
         device: Where the model computes.
         size: Height and width of the pictures, pixels.
 
     Raises:
-        BadInputError: unless both folders are given, and when the adapter is none.
+        BadInputError: unless both folders are given; when the adapter is none; when one folder
+            has captions and the other none; for a caption where none is read.
         UnknownModelError, UnsafeFileError: when the model cannot be loaded.
     """
     if training is None or held_out is None:
@@ -161,13 +170,43 @@ def build_adapter_audit(
             "--held-out FOLDER, pictures like them that it never saw. Give both."
         )
     base = open_subject(name, device=device, size=size).denoiser
-    detector = (
-        DenoisingResidual(sigma=base.snap(RESIDUAL_SHARE * base.data_std))
-        if calibration is None
-        else load_calibration(calibration).detector
-    )
-    return AdapterAudit(
-        base, name, read_lora(adapter), str(adapter),
-        PicturePile(training, base.image_shape), PicturePile(held_out, base.image_shape),
-        detector, fdr,
-    )  # fmt: skip
+    sides = [PicturePile(images, base.image_shape) for images in (training, held_out)]
+    words = {
+        "base": base, "name": name, "lora": read_lora(adapter), "lora_name": str(adapter),
+        "training": sides[0], "held_out": sides[1], "fdr": fdr,
+    }  # fmt: skip
+    reads = calibration is None and takes_prompts(base)
+    if caption is not None and not reads:
+        raise BadInputError(
+            "--caption says what the pictures were called, and nothing here reads it: the "
+            "detector of a --calibration is told nothing, and only text-to-image models take "
+            "words. Leave it out."
+        )
+    if calibration is not None:
+        return AdapterAudit(detector=load_calibration(calibration).detector, **words)
+    captions = _find_captions(sides, caption) if reads else None
+    share = RESIDUAL_SHARE if captions is None else CAPTIONED_SHARE
+    residual = LogResidual(sigma=base.snap(share * base.data_std), captioned=captions is not None)
+    return AdapterAudit(detector=residual, least_gain=LEAST_GAIN, captions=captions, **words)
+
+
+def _find_captions(
+    sides: Sequence[PicturePile], caption: str | None
+) -> tuple[Captions, Captions] | None:
+    """Find what the training pictures and the held-out ones were called; None: nobody says.
+
+    Raises:
+        BadInputError: when captions of one folder are known and of the other none.
+    """
+    found = [read_captions(side.images, side.list_sources()) for side in sides]
+    if caption is None and not any(found):
+        return None
+    if caption is None and not all(found):
+        there, missing = ("training", "held-out") if found[0] else ("held-out", "training")
+        raise BadInputError(
+            f"The {there} pictures have captions beside them and the {missing} ones have none, so "
+            "they cannot be compared. Put NAME.txt beside each picture or a metadata.jsonl into "
+            "the folder, or give --caption TEXT for those without."
+        )
+    training, held_out = (Captions(known, caption or "") for known in found)
+    return training, held_out

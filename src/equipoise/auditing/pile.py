@@ -85,6 +85,10 @@ class PicturePile:
     def __len__(self) -> int:
         return len(self.store)
 
+    def list_sources(self) -> list[str]:
+        """List what tells the items apart, in their order."""
+        return [entry.source for entry in self.store.read(0, len(self))]
+
     def describe(self) -> dict[str, Any]:
         """Name the pile, hash what it lists, and state the rule of reading."""
         return {

@@ -37,9 +37,8 @@ def run_adapter(out: Path, *, model: str, as_json: bool, **words: Any) -> int:  
 
     run = audit_adapter(build_adapter_audit(model, **words), out)
     report = render_report(run.path)
-    found = run.read_items(["source", "q_value"]).to_pylist()
-    fdr = run.record.results["fdr"]
-    named = [r["source"] for r in found if r["q_value"] is not None and r["q_value"] <= fdr]
+    found = run.read_items(["source", "named"]).to_pylist()
+    named = [row["source"] for row in found if row["named"]]
     document = run.record.results | {
         "run": str(run.path), "named_sources": named, "report": str(report),
         "seconds": run.record.cost["seconds"],
@@ -49,15 +48,23 @@ def run_adapter(out: Path, *, model: str, as_json: bool, **words: Any) -> int:  
 
 
 def _describe(document: dict[str, Any]) -> str:
+    told = f", {document['least_gain']:.0%} of the error gone" if document["least_gain"] else ""
     lines = [
-        f"{document['named']} of {document['training']} training images were learned more than "
-        f"{document['held_out']} held-out ones explain; {document['fdr']:.0%} of the names may be "
-        "false.",
+        f"{document['named']} of {document['training']} training images are named: learned more "
+        f"than {document['held_out']} held-out ones explain{told}.",
         *(f"  {source}" for source in document["named_sources"]),
+        f"{document['learned']} were learned, named or not; {document['fdr']:.0%} of these may be "
+        "false.",
         "named at scale "
         + ", ".join(f"{entry['scale']:g}: {entry['named']}" for entry in document["scales"])
         + f"; nothing is named up to {document['recommended_scale']:g}",
     ]
+    if document["untold"]:
+        lines.append(
+            "warning: no captions were found, and the model was told nothing. An adapter that was "
+            "trained with captions can hide what it memorized from such a look: put NAME.txt "
+            "beside each picture or a metadata.jsonl into the folder, or give --caption."
+        )
     if document["failed"]:
         lines.append(f"{document['failed']} files could not be read.")
     if document["smallest_number_nameable"] is None:

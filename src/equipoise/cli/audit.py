@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 from equipoise.cli.adapter import refuse_words, run_adapter
 from equipoise.cli.engine import Engine, run_with
 from equipoise.cli.output import Count, Device, Json, Model, Size, emit, name_run, show_rate
+from equipoise.errors import BadInputError
 
 if TYPE_CHECKING:
     from equipoise.runs import Run
@@ -33,6 +34,7 @@ def audit(
     calibration: Path | None = None,
     adapter: Path | None = None,
     fdr: Share = 0.1,
+    caption: str | None = None,
     training: str | None = None,
     held_out: str | None = None,
     fail_above: Share | None = None,
@@ -57,8 +59,10 @@ def audit(
         prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         calibration: Calibration file; default the one shipped with the model.
         adapter: A LoRA of the model (a file, or a folder of peft): which of the --training images
-            did it learn, compared with the model without it and with --held-out images?
-        fdr: With --adapter, share of false names among the names that is allowed.
+            did it memorize, compared with the model without it and with --held-out images?
+        fdr: With --adapter, share of false discoveries among what it learned that is allowed.
+        caption: With --adapter, what pictures were called in its training that have no NAME.txt
+            beside them and no line in a metadata.jsonl.
         training: Training images: flagged items are shown beside the nearest.
         held_out: Images the model never saw: with --training, the whole model is tested.
         fail_above: Exit with code 3 when the share of copies is shown to lie above this, and write
@@ -78,8 +82,11 @@ def audit(
         )  # fmt: skip
         return run_adapter(
             folder, model=model, adapter=adapter, training=training, held_out=held_out,
-            calibration=calibration, fdr=fdr, device=device, size=size, as_json=as_json,
+            caption=caption, calibration=calibration, fdr=fdr, device=device, size=size,
+            as_json=as_json,
         )  # fmt: skip
+    if caption is not None:
+        raise BadInputError("--caption is read with --adapter only. Leave it out.")
     from equipoise.auditing.parts import AuditRequest
 
     request = AuditRequest(

@@ -1,4 +1,4 @@
-"""The page of an adapter's audit: which training images it learned, and at which scale."""
+"""The page of an adapter's audit: which training images it memorized, and at which scale."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,18 +31,21 @@ def build_adapter(run: Run) -> dict[str, Any]:
         split: [item for item in items if item.split == split and item.score is not None]
         for split in LABELS
     }
-    fdr = get_number(results.get("fdr"))
-    named = [item for item in rank(scored["training"]) if _is_named(item, fdr)]
+    named = [item for item in rank(scored["training"]) if item.named]
+    gain = get_number(results.get("least_gain"))
     shown = named[:SHOWN]
     thumbnails = load_thumbnails(run, {item.row for item in shown})
     training, held_out = len(scored["training"]), len(scored["held-out"])
     return {
         **list_record(run),
-        "sentence": build_sentence(len(named), training, fdr),
+        "sentence": build_sentence(len(named), training, gain),
+        "learned": get_count(results.get("learned")),
+        "gain": gain,
+        "untold": results.get("untold") is True,
         "num_named": len(named),
         "num_training": training,
         "num_held_out": held_out,
-        "fdr": fdr,
+        "fdr": get_number(results.get("fdr")),
         "smallest": get_count(results.get("smallest_number_nameable")),
         "recommended": get_number(results.get("recommended_scale")),
         "scales": [get_mapping(entry) for entry in get_list(results.get("scales"))],
@@ -55,21 +58,18 @@ def build_adapter(run: Run) -> dict[str, Any]:
     }
 
 
-def build_sentence(named: int, training: int, fdr: float | None) -> str:
-    """Say in one sentence what the adapter learned."""
-    if not named:
-        return (
-            f"None of {format_count(training)} training images moved further than held-out ones."
-        )
-    share = "an unknown share" if fdr is None else format_percent(fdr)
-    return (
-        f"{format_count(named)} of {format_count(training)} training images were learned more "
-        f"than held-out images explain; of these names {share} may be false."
+def build_sentence(named: int, training: int, gain: float | None) -> str:
+    """Say in one sentence what the adapter memorized."""
+    count = format_count(named) if named else "None"
+    told = (
+        f", and at least {format_percent(gain)} of the error on each is gone"
+        if gain and named
+        else ""
     )
-
-
-def _is_named(item: Item, fdr: float | None) -> bool:
-    return item.q_value is not None and fdr is not None and item.q_value <= fdr
+    return (
+        f"{count} of {format_count(training)} training images {'is' if named == 1 else 'are'} "
+        f"named{': learned more than held-out images explain' if named else ''}{told}."
+    )
 
 
 def _draw(scored: dict[str, list[Item]]) -> str | None:

@@ -26,7 +26,7 @@ NUMBERS = (
 )  # fmt: skip
 COUNTS = ("width", "height", "multiplicity", "group", "group_size")
 WORDS = ("verdict", "error", "format", "mode", "nearest", "label", "split", "kind", "alike")
-COLUMNS = tuple(dict.fromkeys((*ITEM_COLUMNS, *NUMBERS, *COUNTS, *WORDS)))
+COLUMNS = tuple(dict.fromkeys((*ITEM_COLUMNS, *NUMBERS, *COUNTS, *WORDS, "named")))
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Item:
     multiplicity: int | None
     """How often the nearest training image was planted."""
     twin_score: float | None
+    named: bool | None
+    """Of an adapter's audit: whether a training image is named."""
     group: int | None
     """Of duplicates."""
     group_size: int | None
@@ -187,6 +189,8 @@ def _build_item(index: int, row: Mapping[str, Any]) -> Item:
     fields: dict[str, Any] = {name: get_number(row.get(name)) for name in NUMBERS}
     fields |= {name: get_count(row.get(name)) for name in COUNTS}
     fields |= {name: _get_word(row.get(name)) for name in WORDS}
+    named = row.get("named")
+    fields["named"] = named if isinstance(named, bool) else None
     return Item(row=index, id=str(row["id"]), source=str(row["source"]), **fields)
 
 

@@ -1,0 +1,108 @@
+"""What training pictures were called, as people keep it beside the pictures of a folder.
+
+    NAME.txt beside NAME.png          one caption a picture (kohya's trainers)
+    metadata.jsonl or metadata.csv    file_name and text (image folders of Hugging Face), in any
+                                      folder; names are relative to it
+
+Where a picture has both, the text beside it counts.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equipoise.auditing.prompts import COLUMNS
+from equipoise.errors import BadInputError
+from equipoise.images import show_path
+
+FILE_NAME = "file_name"
+TABLES = ("metadata.jsonl", "metadata.csv")
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Captions of the pictures of a folder.
+
+    Args:
+        by_source: One a picture that has one, by its path below the folder.
+        otherwise: What the others are called; a trainer takes nothing.
+    """
+
+    by_source: Mapping[str, str]
+    otherwise: str = ""
+
+    def find(self, source: str) -> str:
+        """Return the caption of a picture."""
+        return self.by_source.get(source, self.otherwise)
+
+    def describe(self) -> dict[str, Any]:
+        """Say for the record what they are, without their words."""
+        lines = [f"{source}\0{text}" for source, text in sorted(self.by_source.items())]
+        digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+        return {"count": len(self.by_source), "otherwise": self.otherwise, "hash": digest}
+
+
+def read_captions(folder: str | Path, sources: Sequence[str]) -> dict[str, str]:
+    """Read the captions of pictures of a folder; empty where there are none, or no folder.
+
+    Args:
+        folder: The folder.
+        sources: The pictures, by their paths below it.
+
+    Raises:
+        BadInputError: when a table of captions or a caption cannot be read.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        return {}
+    tables = sorted(path for name in TABLES for path in root.rglob(name))
+    listed = {source: text for path in tables for source, text in _read_table(path, root)}
+    beside = {source: root / Path(source).with_suffix(".txt") for source in sources}
+    found = {source: _read_text(path).strip() for source, path in beside.items() if path.is_file()}
+    return {source: text for source, text in listed.items() if source in beside} | found
+
+
+def _read_table(path: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the pictures of a table, by their paths below the root, with their captions."""
+    read = _read_json_lines if path.suffix == ".jsonl" else _read_csv
+    for number, row in read(path):
+        named = {str(name).strip().lower(): value for name, value in row.items()}
+        caption = next((named[name] for name in COLUMNS if named.get(name) is not None), None)
+        picture = named.get(FILE_NAME)
+        if not isinstance(picture, str) or not isinstance(caption, str):
+            raise BadInputError(
+                f'Cannot read line {number} of "{show_path(path)}": it has not both {FILE_NAME} and '
+                f"one of {', '.join(COLUMNS)}. Give every picture of the table both, as text."
+            )
+        yield (path.parent.relative_to(root) / picture).as_posix(), caption.strip()
+
+
+def _read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        yield number, row if isinstance(row, dict) else {}
+
+
+def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(_read_text(path).splitlines())
+    for row in reader:
+        yield reader.line_num, {name: value for name, value in row.items() if name is not None}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f'Cannot read captions from "{show_path(path)}": it cannot be opened, or is not UTF-8. '
+            "Write it again in UTF-8, or take it away."
+        ) from error
