@@ -216,8 +216,8 @@ def audit_set(number: int, stops: Sequence[int], out: Path) -> list[Audited]:
         model = apply_lora(base, read_lora(folder))
         changed = score(model, everyone)
         named = {
-            tell(sigma, captioned, least): name_scenes(changed[sigma, captioned] - plain[sigma, captioned], least)
-            for sigma, captioned in LOOKS for least in LEAST
+            tell(*look, least): name_scenes(changed[look] - plain[look], least)
+            for look in LOOKS for least in LEAST
         }  # fmt: skip
         audited.append(Audited(stop, count_copies(model, fine), named))
         sys.stderr.write(f"set {number}, stop {stop}: {int(audited[-1].reproduced.sum())}\n")
@@ -289,8 +289,9 @@ def main() -> None:
         f"`python benchmarks/lora_emoji.py --stops {' '.join(map(str, words.stops))}`: LoRAs of "
         f"rank {RANK} that peft trains on {IMAGES} emoji scenes of captions which `zoo:sd-emoji` "
         f"never saw, batches of {BATCH} (a scene is seen once in {IMAGES / BATCH:g} steps). A "
-        f"scene is reproduced when at least one of {PER_CAPTION} outputs for its caption has three of "
-        "its four nuisances, which no caption names. [The audit of adapters](adapters.md) names "
+        f"scene is reproduced when at least one of {PER_CAPTION} outputs for its caption has "
+        "three of its four nuisances, which no caption names. [The audit of "
+        "adapters](adapters.md) names "
         f"scenes at a false discovery rate of {FDR:.0%} against {CONTROLS} scenes nobody saw. "
         "Chosen on the first set of scenes, reported on the second, whose adapters have other "
         "seeds. Intervals are exact, 95 %.\n"

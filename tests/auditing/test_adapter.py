@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from equipoise.auditing.adapter import (
     AdapterAudit,
@@ -9,9 +10,12 @@ from equipoise.auditing.adapter import (
     find_p_values,
     recommend_scale,
 )
+from equipoise.auditing.adapter_residual import LogResidual
+from equipoise.auditing.parts import build_adapter_audit
 from equipoise.auditing.pile import PicturePile
 from equipoise.checkpoints.lora import Lora, LowRank
-from equipoise.detection import Card, Scores
+from equipoise.denoisers import build_from_pipeline
+from equipoise.detection import Card, Noisy, Scores
 from equipoise.errors import BadInputError
 from equipoise.report import render_report
 
@@ -101,3 +105,101 @@ def test_exchangeable_images_get_uniform_p_values():
 )
 def test_the_largest_clean_scale_is_recommended(named, scale):
     assert recommend_scale(named) == scale
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("captioned", [False, True])
+def test_the_score_is_minus_the_logarithm_of_the_error(pipeline, captioned):
+    model = build_from_pipeline(pipeline)
+    generator = torch.Generator().manual_seed(3)
+    x0, eps = (torch.randn(2, *model.sample_shape, generator=generator) for _ in range(2))
+    told, sigma = model.encode_prompts(["a", "b c"]), torch.full((2,), model.snap(2.0))
+    measure = LogResidual(sigma=2.0, captioned=captioned).build_measure(model)
+    found = measure(Noisy(x0, eps, sigma, told))
+    for row in range(2):
+        cond = told[row : row + 1] if captioned else model.encode_prompts([""])
+        x = x0[row : row + 1] + sigma[row] * eps[row : row + 1]
+        error = model.denoise(x, sigma[row : row + 1], cond)[0] - x0[row]
+        expected = -np.log(np.sqrt(np.mean(error.numpy().astype(np.float64) ** 2)))
+        assert float(found[row]) == pytest.approx(expected, abs=1e-4)
+
+
+def save_lora(path, pipeline):
+    name = "unet.mid_block.resnets.0.conv1"
+    channels = pipeline.unet.mid_block.resnets[0].conv1.weight.shape[0]
+    factors = {
+        f"{name}.lora_A.weight": torch.ones(1, channels, 3, 3),
+        f"{name}.lora_B.weight": torch.ones(channels, 1, 1, 1),
+    }
+    save_file(factors, path)
+    return path
+
+
+@pytest.fixture
+def asked(pipeline, tmp_path):
+    """Return what `build_adapter_audit` is given: two folders, a model of words, its LoRA."""
+    pipeline.save_pretrained(tmp_path / "model")
+    rng = np.random.default_rng(0)
+    for side in ("train", "held"):
+        (tmp_path / side).mkdir()
+        for index in range(22):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / side / f"{index:02d}.png")
+    return {
+        "name": str(tmp_path / "model"),
+        "adapter": save_lora(tmp_path / "lora.safetensors", pipeline),
+        "training": tmp_path / "train", "held_out": tmp_path / "held",
+    }  # fmt: skip
+
+
+def call_them(asked, *sides):
+    for side in sides:
+        for path in sorted(asked[side].glob("*.png")):
+            path.with_suffix(".txt").write_text(f"{path.stem} {side}")
+
+
+@pytest.mark.slow
+def test_a_model_of_words_is_told_what_the_pictures_were_called(asked, tmp_path):
+    call_them(asked, "training", "held_out")
+    audit = build_adapter_audit(**asked)
+    assert audit.detector.captioned
+    assert audit.detector.sigma == audit.base.snap(8 * audit.base.data_std)
+    assert audit.captions[0].find("03.png") == "03 training"
+    run = audit_adapter(audit, tmp_path / "run")
+    assert run.record.results["untold"] is False
+    assert run.record.spec["captions"][1]["count"] == 22
+    row = run.read_items(["source", "split", "base_score"]).to_pylist()[25]
+    picture = next(held for _, part in audit.held_out.read([0]) for held in part
+                   if held.source == row["source"])  # fmt: skip
+    told = audit.base.encode_prompts([f"{row['source'][:2]} held_out"])
+    alone = audit.detector.score(
+        audit.base, picture.pixels[None] / 255, [picture.id], conditions=told
+    ).values
+    assert float(alone) == pytest.approx(row["base_score"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_without_captions_it_is_told_nothing_and_says_so(asked, tmp_path):
+    audit = build_adapter_audit(**asked)
+    assert audit.captions is None
+    assert audit.detector.sigma == audit.base.snap(2 * audit.base.data_std)
+    run = audit_adapter(audit, tmp_path / "run")
+    assert run.record.results["untold"] is True
+    assert "No captions were found" in render_report(run.path).read_text()
+
+
+@pytest.mark.slow
+def test_captions_of_one_side_only_are_refused_unless_one_is_given_for_the_rest(asked):
+    call_them(asked, "training")
+    with pytest.raises(BadInputError, match="held-out ones have none"):
+        build_adapter_audit(**asked)
+    audit = build_adapter_audit(**asked, caption="a thing")
+    assert audit.captions[0].find("03.png") == "03 training"
+    assert audit.captions[1].find("03.png") == "a thing"
+
+
+@pytest.mark.slow
+def test_a_caption_that_nothing_reads_is_refused(asked, tmp_path):
+    given = asked | {"name": "zoo:edm-fashion", "caption": "a bag"}
+    with pytest.raises(BadInputError, match="nothing here reads it"):
+        build_adapter_audit(**given)

@@ -75,8 +75,8 @@ def _read_table(path: Path, root: Path) -> Iterator[tuple[str, str]]:
         picture = named.get(FILE_NAME)
         if not isinstance(picture, str) or not isinstance(caption, str):
             raise BadInputError(
-                f'Cannot read line {number} of "{show_path(path)}": it has not both {FILE_NAME} and '
-                f"one of {', '.join(COLUMNS)}. Give every picture of the table both, as text."
+                f'Cannot read line {number} of "{show_path(path)}": it has not both {FILE_NAME} '
+                f"and one of {', '.join(COLUMNS)}. Give every picture of the table both, as text."
             )
         yield (path.parent.relative_to(root) / picture).as_posix(), caption.strip()
 
@@ -103,6 +103,6 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(
-            f'Cannot read captions from "{show_path(path)}": it cannot be opened, or is not UTF-8. '
-            "Write it again in UTF-8, or take it away."
+            f'Cannot read captions from "{show_path(path)}": it cannot be opened, or is not '
+            "UTF-8. Write it again in UTF-8, or take it away."
         ) from error
