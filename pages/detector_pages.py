@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 import equipoise
 from docstring import find_definition, list_fields, parse_file, read_docstring
+from equipoise.auditing.adapter_residual import LogResidual
 from equipoise.bench.baselines import DenoisingResidual, PictureBaseline
 from equipoise.bench.wording import PromptBaseline
 from equipoise.detection import (
@@ -48,6 +49,7 @@ EXAMPLES = (
     OneStepConfidence(sigma=SIGMA),
     TiledDistance(),
     DenoisingResidual(sigma=SIGMA),
+    LogResidual(sigma=SIGMA),
     PictureBaseline(statistic="pixel_variance"),
     PromptBaseline(statistic="caption_length"),
 )
