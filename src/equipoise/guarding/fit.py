@@ -35,8 +35,8 @@ REFERENCE_SHARE = 0.5
 Half, because units that answer rarely need hundreds of outputs for their spread: with too few, a
 unit's first answer looks like an outlier and novel outputs get the scores of copies.
 """
-EARLY_LEVELS = (3.0, 0.1)
-"""Noise levels at which *early* looks, from and to, of the standard deviation of the data."""
+EARLY_LEVEL = 3.0
+"""Highest noise level at which *early* looks, of the standard deviation of the data."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,9 @@ def fit_guard(
         mode: "free", "check" or "early".
         fpr: Promised false-positive rate.
         null: What the outputs are.
-        sigmas: Noise levels that are read, each the nearest of the sampler's; default the one
-            nearest to the detector's, or all of the middle in mode "early".
+        sigmas: Noise levels that are read, each the nearest of the sampler's; default all up to
+            the first above the detector's, in mode "early" all up to three standard deviations of
+            the data.
 
     Raises:
         CalibrationError: when the rate is finer than the outputs can promise.
@@ -155,12 +156,14 @@ def choose_levels(
     """List the noise levels of the sampler that are read, falling."""
     passed = sorted(evidence.units, reverse=True)
     if sigmas is None and mode == "early":
-        high, low = (share * denoiser.data_std for share in EARLY_LEVELS)
-        within = [sigma for sigma in passed if low <= sigma <= high]
+        within = [sigma for sigma in passed if sigma <= EARLY_LEVEL * denoiser.data_std]
         if within:
             return within
-    wanted = [detector.sigma] if sigmas is None else sigmas
-    nearest = {min(passed, key=lambda s, w=w: abs(math.log(s / w))) for w in wanted}
+    if sigmas is None:
+        # The one above is not at the same place in another sampler, which is noticed by it.
+        above = [sigma for sigma in passed if sigma > detector.sigma]
+        return [*above[-1:], *passed[len(above) :]]
+    nearest = {min(passed, key=lambda s, w=w: abs(math.log(s / w))) for w in sigmas}
     return sorted(nearest, reverse=True)
 
 
