@@ -1,9 +1,10 @@
 """Write the figures of `equipoise monitor demo` as a page.
 
-    .venv/bin/equipoise monitor demo --seed 3 --out runs/monitor-demo
-    .venv/bin/python benchmarks/monitor_demo.py runs/monitor-demo > docs/figures-monitor-demo.md
+    .venv/bin/equipoise monitor demo --seed 3 --out runs/monitor-demo/3
+    .venv/bin/equipoise monitor demo --seed 4 --out runs/monitor-demo/4
+    .venv/bin/python benchmarks/monitor_demo.py runs/monitor-demo/* > docs/figures-monitor-demo.md
 
-Several run folders give several sections. The recipes and the rates were tuned on seed 0,
+Every run folder gives a section. The recipes and the rates were tuned on seed 0,
 and what is weighed was chosen on seeds 0 to 2.
 """
 
