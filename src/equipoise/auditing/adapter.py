@@ -145,22 +145,16 @@ def audit_adapter(audit: AdapterAudit, out: Path) -> Run:
         provenance={"fingerprint": fingerprint(audit.base)},
     )  # fmt: skip
     base = _score(audit.detector, audit.base, (training, held_out))
-    found = {
+    gains = {
         scale: _score(
             audit.detector, apply_lora(audit.base, audit.lora, scale=scale), (training, held_out)
-        )
+        ) - base
         for scale in tqdm(SCALES, desc="scales of the adapter", leave=False)
-    }
+    }  # fmt: skip
     count = len(training.ids)
-    learned = {
-        scale: _learn((scores - base)[:count], (scores - base)[count:], audit.fdr)
-        for scale, scores in found.items()
-    }
-    named = {
-        scale: learned[scale] & ((scores - base)[:count] >= audit.least)
-        for scale, scores in found.items()
-    }
-    write_items(run, _build_items(training, held_out, base, found[1.0], named[1.0]))
+    learned = {scale: _learn(d[:count], d[count:], audit.fdr) for scale, d in gains.items()}
+    named = {scale: learned[scale] & (d[:count] >= audit.least) for scale, d in gains.items()}
+    write_items(run, _build_items(training, held_out, base, gains[1.0], named[1.0]))
     looks = (1 + len(SCALES)) * (count + len(held_out.ids)) * audit.detector.card.evaluations
     return finish_run(
         run,
@@ -221,15 +215,14 @@ def _learn(
 
 
 def _build_items(
-    training: _Side, held_out: _Side, base: Tensor, adapted: Tensor, named: Bool[Tensor, " case"]
+    training: _Side, held_out: _Side, base: Tensor, gain: Tensor, named: Bool[Tensor, " case"]
 ) -> pa.Table:
     """Build one row an item, training images first; what was not read has its reason."""
     count = len(training.ids)
-    difference = adapted - base
-    p = find_p_values(difference[:count], difference[count:])
+    p = find_p_values(gain[:count], gain[count:])
     columns = zip(p.tolist(), q_values(p).tolist(), named.tolist(), strict=True)
     judged = [{"p_value": one, "q_value": two, "named": three} for one, two, three in columns]
-    scores = zip(difference.tolist(), base.tolist(), adapted.tolist(), strict=True)
+    scores = zip(gain.tolist(), base.tolist(), (base + gain).tolist(), strict=True)
     rows = []
     for split, side in (("training", training), ("held-out", held_out)):
         waiting = iter(judged if split == "training" else [{}] * len(side.ids))
