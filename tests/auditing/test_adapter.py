@@ -170,13 +170,17 @@ def test_without_captions_it_is_told_nothing_and_says_so(asked, tmp_path):
 
 
 @pytest.mark.slow
-def test_captions_of_one_side_only_are_refused_unless_one_is_given_for_the_rest(asked):
-    call_them(asked, "training")
-    with pytest.raises(BadInputError, match="held-out ones have none"):
-        build_adapter_audit(**asked)
+def test_captions_of_one_side_only_are_refused_and_one_caption_serves_both(asked):
     audit = build_adapter_audit(**asked, caption="a thing")
-    assert audit.captions[0].find("03.png") == "03 training"
-    assert audit.captions[1].find("03.png") == "a thing"
+    assert [side.find("03.png") for side in audit.captions] == ["a thing", "a thing"]
+    call_them(asked, "training")
+    for caption in (None, "a thing"):
+        with pytest.raises(BadInputError, match="held-out ones have none"):
+            build_adapter_audit(**asked, caption=caption)
+    call_them(asked, "held_out")
+    (asked["training"] / "03.txt").unlink()
+    audit = build_adapter_audit(**asked, caption="a thing")
+    assert [side.find("03.png") for side in audit.captions] == ["a thing", "03 held_out"]
 
 
 @pytest.mark.slow

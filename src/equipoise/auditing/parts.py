@@ -199,14 +199,14 @@ def _find_captions(
         BadInputError: when captions of one folder are known and of the other none.
     """
     found = [read_captions(side.images, side.list_sources()) for side in sides]
-    if caption is None and not any(found):
-        return None
-    if caption is None and not all(found):
+    if bool(found[0]) != bool(found[1]):
         there, missing = ("training", "held-out") if found[0] else ("held-out", "training")
         raise BadInputError(
             f"The {there} pictures have captions beside them and the {missing} ones have none, so "
             "they cannot be compared. Put NAME.txt beside each picture or a metadata.jsonl into "
-            "the folder, or give --caption TEXT for those without."
+            "the folder."
         )
+    if caption is None and not any(found):
+        return None
     training, held_out = (Captions(known, caption or "") for known in found)
     return training, held_out

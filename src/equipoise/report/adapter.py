@@ -51,7 +51,7 @@ def build_adapter(run: Run) -> dict[str, Any]:
         "scales": [get_mapping(entry) for entry in get_list(results.get("scales"))],
         "left_out": get_count(results.get("text_encoder_modules_left_out")),
         "exhibits": [Exhibit(item, thumbnails[item.row]) for item in shown],
-        "histogram": _draw(scored),
+        "histogram": _draw(scored, gain),
         "roster": _list_training(scored["training"]),
         "failures": build_failures(items),
         "num_failed": sum(item.error is not None for item in items),
@@ -72,13 +72,15 @@ def build_sentence(named: int, training: int, gain: float | None) -> str:
     )
 
 
-def _draw(scored: dict[str, list[Item]]) -> str | None:
+def _draw(scored: dict[str, list[Item]], gain: float | None) -> str | None:
     groups = [
         Group(split, tone, np.array([item.score for item in scored[split]]))
         for split, tone in LABELS.items()
         if scored[split]
     ]
-    label = "score with the adapter minus without"
+    label = (
+        "log of the error without over with" if gain else "score with the adapter minus without"
+    )
     return render_histogram(groups, None, xlabel=label) if groups else None
 
 
