@@ -271,14 +271,15 @@ def write_section(name: str, *, num_fit: int, num_report: int) -> None:
     scores = score_modes(subject, fit, report)
     evaluations = sum(map(len, report.evidence.units.values()))
     by_mode = {score.calibration.mode: score for score in scores[:3]}
-    looked = by_mode["free"].calibration.detector
+    free = by_mode["free"].calibration
+    levels = ", ".join(f"{look.detector.sigma:.3g}" for look in free.looks)
     print(f"## zoo:{name}\n")
     print(
         f"Fitted on {int(fit.novel.sum())} novel outputs, reported on {int(report.report.sum())} "
         f"copies of {len(set(report.nearest[report.report]))} planted images and "
-        f"{int(report.novel.sum())} novel outputs. *free* reads {looked.draws} forward(s) at "
-        f"sigma {looked.sigma:.3g}, {'with' if report.evidence.conditioned else 'without'} a "
-        f"condition. An output costs {evaluations} evaluations of the network.\n"
+        f"{int(report.novel.sum())} novel outputs. *free* reads the forwards at sigma {levels}, "
+        f"{'with' if report.evidence.conditioned else 'without'} a condition. An output costs "
+        f"{evaluations} passes of the sampler.\n"
     )
     head = ["judged by", "AUROC", "TPR at the threshold", "false positives", "kept"]
     print("| " + " | ".join([*head, "evaluations besides"]) + " |")
