@@ -62,8 +62,6 @@ LOOKS = ((2.0, False), (8.0, False), (2.0, True), (8.0, True), (30.0, True))
 """Noise level in data units, here about the data's standard deviations, and whether told the
 caption."""
 LEAST = (0.0, 0.1, 0.2, 0.3)
-DEFAULT = (8.0, True, 0.2)
-"""What the audit of adapters does."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +223,19 @@ def audit_set(number: int, stops: Sequence[int], out: Path) -> list[Audited]:
 
 
 def choose(audited: Sequence[Audited]) -> str:
+    """Choose by the fewest errors: named and not reproduced, or reproduced and not named."""
+
+    def count_errors(combination: str) -> int:
+        wrong = 0
+        for one in audited:
+            named, right, _ = one.count(combination)
+            wrong += named - right + int(one.reproduced.sum()) - right
+        return wrong
+
+    return min(audited[0].named, key=count_errors)
+
+
+def choose_keen(audited: Sequence[Audited]) -> str:
     """Choose by the fewest names where nothing is reproduced, then the most reproduced named."""
     stopped = [one for one in audited if not one.reproduced.any()]
     rest = [one for one in audited if one.reproduced.any()]
@@ -283,7 +294,7 @@ def main() -> None:
     words.out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     first, second = (audit_set(number, words.stops, words.out) for number in (0, 1))
-    chosen = choose(first)
+    chosen, keen = choose(first), choose_keen(first)
     print("# Adapters of the text-to-image model\n")
     print(
         f"`python benchmarks/lora_emoji.py --stops {' '.join(map(str, words.stops))}`: LoRAs of "
@@ -303,11 +314,13 @@ def main() -> None:
     )
     print("## Chosen on the first set\n")
     print(
-        "Named, and named of those that are reproduced. Chosen: the fewest names where nothing is "
-        f"reproduced, then the most reproduced scenes named: **{chosen}**.\n"
+        "Named, and named of those that are reproduced. Chosen: the fewest errors over all steps, "
+        f"named and not reproduced or reproduced and not named: **{chosen}**. Beside it what "
+        "names the fewest where nothing is reproduced and then the most that is reproduced: "
+        f"**{keen}**.\n"
     )
     write_choice(first)
-    for combination in dict.fromkeys((chosen, tell(*DEFAULT))):
+    for combination in dict.fromkeys((chosen, keen)):
         print(f"## Reported on the second set: {combination}\n")
         write_report(second, combination)
 

@@ -4,12 +4,13 @@
 
 A LoRA of rank 8 is trained on 40 pictures that the base never saw. At each stop fresh outputs say
 which of the 40 it reproduces (nearest image, the base's training images among them), and the audit
-of adapters names without knowing that: by the denoising residual at five noise levels, and by the
-paper's statistic at the default sites together. One JSON line a figure.
+of adapters names without knowing that: by the denoising residual at five noise levels, with the least share of
+the error and without, and by the paper's statistic at the default sites together. One JSON line a figure.
 """
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from equipoise.auditing.adapter import FDR, find_p_values
-from equipoise.bench.baselines import DenoisingResidual
+from equipoise.auditing.adapter import FDR, LEAST_GAIN, find_p_values
+from equipoise.auditing.adapter_residual import LogResidual
 from equipoise.checkpoints.lora import read_lora
 from equipoise.denoisers import Denoiser
 from equipoise.denoisers.adapter import apply_lora
@@ -122,7 +123,7 @@ def list_detectors(denoiser: Denoiser) -> dict[str, Detector]:
     levels = [denoiser.snap(share * denoiser.data_std) for share in SIGMA_SHARES]
     found: dict[str, Detector] = {}
     for sigma in levels:
-        found[f"residual {sigma:.2g}"] = DenoisingResidual(sigma=sigma)
+        found[f"residual {sigma:.2g}"] = LogResidual(sigma=sigma)
     for sigma in levels[:2]:
         found[f"std of the maximum {sigma:.2g}"] = Spikiness(sites=sites, sigma=sigma)
     return found
@@ -130,14 +131,18 @@ def list_detectors(denoiser: Denoiser) -> dict[str, Detector]:
 
 def compare(
     detector: Detector, base: Denoiser, adapted: Denoiser, fine: Tensor, controls: Tensor
-) -> list[int]:
-    """List which of the 40 pictures are named."""
+) -> dict[str, int]:
+    """Count the pictures that are learned, and by the residual those that are named."""
     pictures = torch.cat([fine, controls])
     ids, images = content_ids(pictures), as_unit(pictures)
     scores = [detector.score(model, images, ids).values for model in (base, adapted)]
     moved = scores[1] - scores[0]
-    q = q_values(find_p_values(moved[: len(fine)], moved[len(fine) :]))
-    return (q <= FDR).nonzero().flatten().tolist()
+    learned = q_values(find_p_values(moved[: len(fine)], moved[len(fine) :])) <= FDR
+    found = {"learned": int(learned.sum())}
+    if isinstance(detector, LogResidual):
+        gone = moved[: len(fine)] >= -math.log1p(-LEAST_GAIN)
+        found["named"] = int((learned & gone).sum())
+    return found
 
 
 def main() -> None:
@@ -164,9 +169,8 @@ def main() -> None:
         reproduced = find_reproduced(base, adapted, fine, words.outputs)
         print(json.dumps({"steps": step, "reproduced": reproduced}), flush=True)
         for name, detector in list_detectors(base.denoiser).items():
-            named = compare(detector, base.denoiser, adapted, fine, controls)
-            found = {"steps": step, "detector": name, "named": named}
-            print(json.dumps(found), flush=True)
+            found = compare(detector, base.denoiser, adapted, fine, controls)
+            print(json.dumps({"steps": step, "detector": name} | found), flush=True)
 
 
 if __name__ == "__main__":
