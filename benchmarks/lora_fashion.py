@@ -4,8 +4,9 @@
 
 A LoRA of rank 8 is trained on 40 pictures that the base never saw. At each stop fresh outputs say
 which of the 40 it reproduces (nearest image, the base's training images among them), and the audit
-of adapters names without knowing that: by the denoising residual at five noise levels, with the least share of
-the error and without, and by the paper's statistic at the default sites together. One JSON line a figure.
+of adapters names without knowing that: by the denoising residual at five noise levels, with the
+least share of the error and without, and by the paper's statistic at the default sites together.
+One JSON line a figure.
 """
 
 import argparse
