@@ -1,7 +1,7 @@
 """Guard the samplers of zoo models, with known truth, and write the figures as a page.
 
     .venv/bin/python benchmarks/guard.py edm-fashion dit-fashion > docs/figures-guard.md
-    .venv/bin/python benchmarks/guard.py edm-fashion --fit 1200 --report 400   # a quarter of the time
+    .venv/bin/python benchmarks/guard.py sd-emoji --fit 1500 --report 700 > docs/figures-guard-sd.md
 
 Fitted on novel outputs of one seed, reported on outputs of another: copies of the *report* half of
 the planted images, on which nothing was chosen, and novel outputs. The rival is the detector of
@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--report", type=int, default=1500)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("# Figures of the guard\n")
+    print(f"# Figures of the guard{', text-to-image' if given.names == ['sd-emoji'] else ''}\n")
     print(
         f"`python benchmarks/guard.py {' '.join(given.names)} --fit {given.fit} --report "
         f"{given.report}`: the modes of [the guard](guard.md) beside the detector of finished "
