@@ -51,11 +51,14 @@ faults: $(VENV)/.ok-dev  ## Break audits in every way there is a name for (an ho
 	$(PY) benchmarks/kill_audit.py > docs/faults.md
 	$(PY) benchmarks/faults.py > docs/faults-inside.md
 
-benchmarks: $(VENV)/.ok-dev  ## Measure speed and scale on an idle machine (three hours, a million pictures)
+benchmarks: $(VENV)/.ok-dev  ## Measure speed, scale, monitor and guard on an idle machine (four hours, a million pictures)
 	$(PY) -m benchmarks.published_path > docs/published-path.md
 	$(PY) benchmarks/startup.py > docs/startup.md
 	$(PY) benchmarks/scale_audit.py 10000 100000 1000000 --kills 10 > docs/scale.md
 	$(PY) benchmarks/report_size.py 100 100000
+	$(PY) benchmarks/monitor_saves.py edm-fashion dit-fashion > docs/figures-monitor.md
+	$(PY) benchmarks/guard.py edm-fashion dit-fashion > docs/figures-guard.md
+	$(PY) benchmarks/guard.py sd-emoji --fit 1500 --report 700 > docs/figures-guard-sd.md
 
 zoo: $(VENV)/.ok  ## Train the zoo again into runs/zoo (about 40 minutes)
 	$(VENV)/bin/equipoise zoo train edm-fashion
