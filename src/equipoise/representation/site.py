@@ -87,7 +87,7 @@ def select_sites(denoiser: Denoiser, patterns: str | Iterable[str]) -> tuple[str
     names = [site.name for site in sites(denoiser)]
     wanted: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = [name for name in names if _as_regex(pattern).fullmatch(name)]
+        matches = list(filter(_as_regex(pattern).fullmatch, names))
         if not matches:
             kind = type(denoiser.network).__name__
             raise UnknownSiteError(
