@@ -21,6 +21,7 @@ from equipoise.bench.wording import PromptBaseline
 from equipoise.detection import (
     Anisotropy,
     AttentionEntropy,
+    ConditionedSpikiness,
     IntrinsicDimension,
     NoiseGap,
     OneStepConfidence,
@@ -40,6 +41,7 @@ FLAT = Whitening(mean=(0.0,), axes=((1.0,),), variances=(1.0,), rest=1.0)
 EXAMPLES = (
     Spikiness(sites=("site",), sigma=SIGMA),
     WhitenedSpikiness(sites=("site",), sigma=SIGMA, whitening=FLAT),
+    ConditionedSpikiness(sites=("site",), sigma=SIGMA),
     IntrinsicDimension(sigma=SIGMA),
     NoiseGap(sigma=SIGMA),
     OneStepSimilarity(sigma=SIGMA),

@@ -14,6 +14,7 @@ from equipoise.detection.calibration import (
     q_values,
 )
 from equipoise.detection.card import Card, Detector, find_obstacle
+from equipoise.detection.conditioned import ConditionedSpikiness
 from equipoise.detection.confidence import OneStepConfidence
 from equipoise.detection.dimension import IntrinsicDimension
 from equipoise.detection.drawn import DrawnDetector, Measure
@@ -59,6 +60,7 @@ __all__ = [
     "Calibration",
     "Card",
     "ChosenCell",
+    "ConditionedSpikiness",
     "Detector",
     "DrawnDetector",
     "Heat",

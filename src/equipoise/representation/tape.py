@@ -170,10 +170,12 @@ def observe(
     patterns: Iterable[str],
     *,
     pooling: Pooling = "max",
+    cond: Tensor | None = None,
 ) -> dict[str, Representation]:
-    """Capture sites in one truncated forward with the empty condition."""
+    """Capture sites in one truncated forward; without conditions with the empty one."""
+    told = denoiser.null_condition(len(x)) if cond is None else cond
     with torch.no_grad(), capture(denoiser, patterns, pooling=pooling) as tape:
-        denoiser.denoise(x, sigma, denoiser.null_condition(len(x)))
+        denoiser.denoise(x, sigma, told)
     return {name: Representation(tape[name], name, sigma, pooling) for name in tape}
 
 
