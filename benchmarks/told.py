@@ -189,8 +189,8 @@ def main() -> None:
         "does, and told the prompt that each output was asked for "
         "([ConditionedSpikiness](detectors/conditioned-spikiness.md)). Noise level "
         f"and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
-        f"selection half, among {len(SHARES) * len(STATISTICS)} each; reported on {len(copies)} copies of "
-        f"{len(set(copies.planted))} planted images of the other half and {len(novel)} novel "
+        f"selection half, among {len(SHARES) * len(STATISTICS)} each; reported on {len(copies)} "
+        f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} novel "
         f"outputs of other captions. {len(known)} novel outputs scale the units, {len(limit)} set "
         f"the threshold; {DRAWS} draws. 95 % intervals allow for a planted image nobody saw.\n"
     )
