@@ -72,7 +72,7 @@ class Room:
 
             self._seen[key] = score_draws(
                 self.denoiser, as_unit(items.pictures), items.ids, observe_noisy,
-                sigma=way.sigma, draws=DRAWS, conditions=items.conditions,
+                sigma=way.sigma, draws=DRAWS, seed=0, conditions=items.conditions,
             )  # fmt: skip
         return self._seen[key]
 
@@ -190,9 +190,10 @@ def main() -> None:
         "([ConditionedSpikiness](detectors/conditioned-spikiness.md)). Noise level "
         f"and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
         f"selection half, among {len(SHARES) * len(STATISTICS)} each; reported on {len(copies)} "
-        f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} novel "
-        f"outputs of other captions. {len(known)} novel outputs scale the units, {len(limit)} set "
-        f"the threshold; {DRAWS} draws. 95 % intervals allow for a planted image nobody saw.\n"
+        f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} "
+        f"novel outputs of other captions. {len(known)} novel outputs scale the units, "
+        f"{len(limit)} set the threshold; {DRAWS} draws. 95 % intervals allow for a planted image "
+        "nobody saw.\n"
     )
     print(f"{describe_machine()}.\n")
     print("|  | " + " | ".join(str(way) for way, _ in ways) + " |\n|---|---|---|")
