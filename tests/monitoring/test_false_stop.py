@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from equipoise.monitoring.false_stop import measure_false_stops
 from equipoise.monitoring.probe import Evidence
@@ -16,6 +17,7 @@ def draw(rng, checks=4, memorized=0):
     return seen
 
 
+@pytest.mark.slow
 def test_the_rate_is_that_of_the_rule_asked_one_training_at_a_time():
     seen = draw(np.random.default_rng(0))
     everybody = np.ones(60, bool)

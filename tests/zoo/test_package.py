@@ -11,6 +11,7 @@ from equipoise.zoo.recipe import RECIPES
 NAMES = list(RECIPES)
 
 
+@pytest.mark.slow  # the text-to-image models draw all their scenes again
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_model_is_the_one_on_its_card(name):
     model = load_zoo(f"zoo:{name}")
