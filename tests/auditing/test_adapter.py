@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from equipoise.auditing.adapter import (
 from equipoise.auditing.parts import build_adapter_audit
 from equipoise.auditing.pile import PicturePile
 from equipoise.checkpoints.lora import Lora, LowRank
-from equipoise.detection import Card, Scores
+from equipoise.detection import Card, Scores, Spikiness
 from equipoise.errors import BadInputError
 from equipoise.report import render_report
 
@@ -181,6 +183,14 @@ def test_captions_of_one_side_only_are_refused_and_one_caption_serves_both(asked
     (asked["training"] / "03.txt").unlink()
     audit = build_adapter_audit(**asked, caption="a thing")
     assert [side.find("03.png") for side in audit.captions] == ["a thing", "03 held_out"]
+
+
+@pytest.mark.slow
+def test_a_detector_that_reads_no_caption_misses_none(asked):
+    audit = build_adapter_audit(**asked)
+    assert audit.untold
+    plain = Spikiness(sites=audit.base.default_sites[:1], sigma=audit.detector.sigma)
+    assert not replace(audit, detector=plain, least_gain=0.0).untold
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -39,7 +40,13 @@ def test_no_captions_and_no_folder_are_none(tmp_path):
         ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n{"file_name": "b.jpg"}\n'),
         ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n{"file_name": 3, "text": "y"}\n'),
         ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n["b.jpg"]\n'),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n' + "[" * 200_000),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.png", "text": "x"}\n{"file_name": "d", "text": "\\ud800"}',
+        ),
         ("metadata.csv", "file_name,words\na.png,x\n"),
+        ("metadata.csv", 'file_name,text\na.png,"' + "x" * 200_000 + '"\n'),
     ],
 )
 def test_a_line_without_a_caption_is_refused_by_its_number(tmp_path, name, text):
@@ -54,11 +61,26 @@ def test_what_is_not_utf8_is_refused(tmp_path):
         read_captions(tmp_path, SOURCES)
 
 
-@given(st.dictionaries(st.sampled_from(SOURCES), st.text(st.characters(codec="utf-8"))))
-def test_any_words_come_back_from_a_table(tmp_path_factory, captions):
+WORDS = st.dictionaries(st.sampled_from(SOURCES), st.text(st.characters(codec="utf-8")))
+
+
+@given(WORDS, st.booleans())
+def test_any_words_come_back_from_lines_of_json(tmp_path_factory, captions, escaped):
     folder = tmp_path_factory.mktemp("captions")
-    lines = [json.dumps({"file_name": name, "text": text}) for name, text in captions.items()]
-    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    lines = [
+        json.dumps({"file_name": name, "text": text}, ensure_ascii=escaped)
+        for name, text in captions.items()
+    ]
+    (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert read_captions(folder, SOURCES) == {n: text.strip() for n, text in captions.items()}
+
+
+@given(WORDS)
+def test_any_words_come_back_from_a_csv_file(tmp_path_factory, captions):
+    folder = tmp_path_factory.mktemp("captions")
+    captions = {name: text.replace("\r", "").replace("\0", "") for name, text in captions.items()}
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file_name", "caption"), *captions.items()])
     assert read_captions(folder, SOURCES) == {n: text.strip() for n, text in captions.items()}
 
 

@@ -28,6 +28,7 @@ from jaxtyping import Bool, Float64, UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from equipoise.auditing.adapter_residual import LogResidual
 from equipoise.auditing.captions import Captions
 from equipoise.auditing.pile import Loaded, PicturePile, count_parts
 from equipoise.checkpoints.lora import Lora
@@ -93,6 +94,12 @@ class AdapterAudit:
     fdr: float = FDR
     least_gain: float = 0.0
     captions: tuple[Captions, Captions] | None = None
+
+    @property
+    def untold(self) -> bool:
+        """Whether captions could have been told, and there were none."""
+        can_read = isinstance(self.detector, LogResidual) and takes_prompts(self.base)
+        return can_read and self.captions is None
 
     @property
     def least(self) -> float:
@@ -253,7 +260,7 @@ def _summarize(
         "named": counts[1.0],
         "fdr": audit.fdr,
         "least_gain": audit.least_gain,
-        "untold": audit.captions is None and takes_prompts(audit.base),
+        "untold": audit.untold,
         "scales": [{"scale": scale, "named": number} for scale, number in counts.items()],
         "recommended_scale": recommend_scale(counts),
         "smallest_number_nameable": _find_smallest(count, controls, audit.fdr),

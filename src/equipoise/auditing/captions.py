@@ -9,11 +9,12 @@ Where a picture has both, the text beside it counts.
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from equipoise.auditing.prompts import COLUMNS
 from equipoise.errors import BadInputError
@@ -73,7 +74,7 @@ def _read_table(path: Path, root: Path) -> Iterator[tuple[str, str]]:
         named = {str(name).strip().lower(): value for name, value in row.items()}
         caption = next((named[name] for name in COLUMNS if named.get(name) is not None), None)
         picture = named.get(FILE_NAME)
-        if not isinstance(picture, str) or not isinstance(caption, str):
+        if not _is_text(picture) or not _is_text(caption):
             raise BadInputError(
                 f'Cannot read line {number} of "{show_path(path)}": it has not both {FILE_NAME} '
                 f"and one of {', '.join(COLUMNS)}. Give every picture of the table both, as text."
@@ -81,21 +82,30 @@ def _read_table(path: Path, root: Path) -> Iterator[tuple[str, str]]:
         yield (path.parent.relative_to(root) / picture).as_posix(), caption.strip()
 
 
+def _is_text(value: object) -> TypeGuard[str]:
+    """Say whether a value is text that can be written; JSON may hold halves of characters."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def _read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_read_text(path).splitlines(), 1):
+    # Not splitlines: a text may hold other ends of lines than the file's.
+    for number, line in enumerate(_read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         yield number, row if isinstance(row, dict) else {}
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(_read_text(path).splitlines())
-    for row in reader:
-        yield reader.line_num, {name: value for name, value in row.items() if name is not None}
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+    try:
+        for row in reader:
+            yield reader.line_num, {name: value for name, value in row.items() if name is not None}
+    except csv.Error:
+        yield reader.reader.line_num, {}  # where it broke; the other is where the last row ended
 
 
 def _read_text(path: Path) -> str:
