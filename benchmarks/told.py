@@ -2,100 +2,94 @@
 
     .venv/bin/python benchmarks/told.py > docs/told.md
 
-Outputs of `zoo:sd-emoji` whose prompts are known. Noise level and statistic are chosen on copies
-of the selection half of the planted images, for either way of asking, and reported on the other
-half and fresh outputs. Units are scaled by novel outputs, asked in the same way. Controls: the
-clean twin; whether a planted caption alone makes a score high, by the novel outputs of planted
-captions and by planted captions rendered again; training images that were shown once.
+Outputs of `zoo:sd-emoji` whose prompts are known. Noise level, scale and statistic are chosen on
+copies of the selection half of the planted images, for either way of asking, among what
+`bench/fit_told.py` tries for the shipped detector; and reported on the other half and fresh
+outputs. Units are scaled by novel outputs, asked in the same way. Controls: the clean twin;
+whether a planted caption alone makes a score high, by the novel outputs of planted captions and
+by planted captions rendered again; training images that were shown once.
 """
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from machine import describe_machine
 
 from equipoise.bench.control import RENDERED_AGAIN, render_again
+from equipoise.bench.fit_told import TOLD_SHARES, list_readings
 from equipoise.bench.interval import estimate_auroc, estimate_sensitivity
 from equipoise.bench.stage import Items, Stage, build_stage
 from equipoise.denoisers import Denoiser
-from equipoise.detection import (
-    UnitScale,
-    join_units,
-    load_calibration,
-    weighted_auroc,
-)
-from equipoise.detection.draws import Noisy, score_draws
+from equipoise.detection import Spikiness, Whitening, weighted_auroc
 from equipoise.images import as_unit, content_ids
-from equipoise.representation import Statistic, measure, observe
-from equipoise.zoo.package import MODELS, ZooModel, load_zoo
+from equipoise.representation import select_sites
+from equipoise.zoo.package import ZooModel, load_zoo
 from equipoise.zoo.scene_set import SceneSet
 
 MODEL, TWIN = "sd-emoji", "sd-emoji-clean"
-SEED, SAMPLES, DRAWS = 7, 1500, 4
-SHARES = (0.4, 0.8, 1.6, 3.2, 8.0)  # of the standard deviation of the data
-STATISTICS: tuple[Statistic, ...] = ("std", "l2", "hoyer")
+SEED, SAMPLES = 7, 1500
 PROMISED = 0.01
+Told = Literal["empty", "own"]
 
 
-@dataclass(frozen=True)
-class Way:
-    """How a model is asked, and what is made of its answer."""
-
-    told: bool
-    sigma: float
-    statistic: Statistic
-
-    def __str__(self) -> str:
-        told = "the prompt" if self.told else "nothing"
-        return f"told {told}, sigma {self.sigma:.3g}, {self.statistic}"
+def describe(detector: Spikiness) -> str:
+    """Say how a model is asked, and what is made of its answer."""
+    told = "the prompt" if detector.condition == "own" else "nothing"
+    scale = detector.scale
+    units = f"whitened, {len(scale.axes)} axes" if isinstance(scale, Whitening) else "scaled"
+    return f"told {told}, sigma {detector.sigma:.3g}, {detector.statistic}, {units}"
 
 
 class Room:
-    """One model, its sites, and what it showed of items, so that no item is looked at twice."""
+    """One model, and what it showed of items, so that no item is looked at twice."""
 
-    def __init__(self, denoiser: Denoiser, sites: Sequence[str], known: Items) -> None:
-        self.denoiser, self.sites, self.known = denoiser, tuple(sites), known
-        self._seen: dict[tuple[int, bool, float], torch.Tensor] = {}
+    def __init__(self, denoiser: Denoiser, known: Items) -> None:
+        self.denoiser, self.known = denoiser, known
+        self._seen: dict[tuple[int, Told, float], torch.Tensor] = {}
 
-    def look(self, items: Items, way: Way) -> torch.Tensor:
+    def look(self, items: Items, detector: Spikiness) -> torch.Tensor:
         """Return the units of every item and draw."""
-        key = (id(items), way.told, way.sigma)
+        key = (id(items), detector.condition, detector.sigma)
         if key not in self._seen:
-
-            def observe_noisy(noisy: Noisy) -> torch.Tensor:
-                cond = noisy.cond if way.told else None
-                seen = observe(self.denoiser, noisy.x, noisy.sigma, self.sites, cond=cond)
-                return join_units([seen[site].tensor for site in self.sites])
-
-            self._seen[key] = score_draws(
-                self.denoiser, as_unit(items.pictures), items.ids, observe_noisy,
-                sigma=way.sigma, draws=DRAWS, seed=0, conditions=items.conditions,
-            )  # fmt: skip
+            images = as_unit(items.pictures)
+            self._seen[key] = detector.observe_units(
+                self.denoiser, images, items.ids, conditions=items.conditions
+            )
         return self._seen[key]
 
-    def fit_scale(self, way: Way) -> UnitScale:
-        """Measure the spread of the units over novel outputs."""
-        units = self.look(self.known, way)
-        return UnitScale.fit(units.flatten(0, 1))
+    def list_detectors(self, told: Told) -> Iterator[Spikiness]:
+        """List everything that is tried, scaled by what this model shows of novel outputs."""
+        sites = select_sites(self.denoiser, self.denoiser.default_sites)
+        for share in TOLD_SHARES:
+            sigma = self.denoiser.snap(share * self.denoiser.data_std)
+            base = Spikiness(sites=sites, sigma=sigma, condition=told)
+            yield from list_readings(base, self.look(self.known, base).flatten(0, 1))
 
-    def score(self, items: Items, way: Way) -> np.ndarray:
+    def fit(self, detector: Spikiness) -> Spikiness:
+        """Return a detector with its scale measured on this model."""
+        assert detector.scale is not None
+        units = self.look(self.known, detector).flatten(0, 1)
+        return detector.model_copy(update={"scale": detector.scale.refit(units)})
+
+    def score(self, items: Items, detector: Spikiness) -> np.ndarray:
         """Score items: the mean over draws."""
-        scale, units = self.fit_scale(way), self.look(items, way)
-        columns = [measure(scale.apply(units[:, k]), way.statistic) for k in range(units.shape[1])]
-        return torch.stack(columns).mean(dim=0).numpy()
+        units = self.look(items, detector)
+        scores = detector.measure_units(units.flatten(0, 1)).reshape(units.shape[:2])
+        return scores.mean(dim=1).numpy()
 
 
-def choose(room: Room, stage: Stage, *, told: bool) -> tuple[Way, float]:
-    """Choose noise level and statistic on the selection half."""
+def choose(room: Room, stage: Stage, told: Told) -> tuple[Spikiness, float, int]:
+    """Choose on the selection half; return the detector, its AUROC and among how many."""
     planted = torch.from_numpy(stage.choose.planted)
-    found = {}
-    for share, statistic in itertools.product(SHARES, STATISTICS):
-        way = Way(told, room.denoiser.snap(share * room.denoiser.data_std), statistic)
-        found[way] = weighted_auroc(torch.from_numpy(room.score(stage.choose, way)), planted)
-    return max(found.items(), key=lambda pair: pair[1])
+    found = [
+        (weighted_auroc(torch.from_numpy(room.score(stage.choose, one)), planted), one)
+        for one in room.list_detectors(told)
+    ]
+    area, detector = max(found, key=lambda pair: pair[0])
+    return detector, area, len(found)
 
 
 def build_again(model: ZooModel, known: SceneSet) -> Items:
@@ -137,7 +131,7 @@ class Cast:
     """Novel outputs that set the threshold."""
     arms: dict[str, Items]
 
-    def report(self, room: Room, twin: Room, way: Way) -> dict[str, str]:
+    def report(self, room: Room, twin: Room, way: Spikiness) -> dict[str, str]:
         """Measure everything that is reported of one way."""
         novel = room.score(self.novel, way)
         ranked, groups = room.score(self.copies, way), self.copies.planted
@@ -148,7 +142,8 @@ class Cast:
         asked, held_out = room.score(self.asked, way), room.score(self.arms["held_out"], way)
         again, once = (room.score(self.arms[name], way) for name in ("again", "training"))
         rows = np.arange(len(once))
-        by_twin = estimate_auroc(twin.score(self.copies, way), groups, twin.score(self.novel, way))
+        own = twin.fit(way)
+        by_twin = estimate_auroc(twin.score(self.copies, own), groups, twin.score(self.novel, own))
         return {
             "copies against novel outputs": show(estimate_auroc(ranked, groups, novel)),
             "copies found at 1 %": show(found),
@@ -179,26 +174,28 @@ def main() -> None:
     asked, novel = split(novel, np.array([one in planted for one in novel.prompts or ()]))
     arms = {**stage.arms, "again": build_again(model, model.training_set)}
     cast = Cast(copies, novel, asked, limit, arms)
-    sites = load_calibration(MODELS / MODEL / "calibration.json").detector.sites
-    rooms = [Room(one.denoiser, sites, known) for one in (model, twin)]
-    ways = [choose(rooms[0], stage, told=told) for told in (False, True)]
-    figures = [cast.report(*rooms, way) for way, _ in ways]
+    rooms = [Room(one.denoiser, known) for one in (model, twin)]
+    ways: Sequence[Told] = ("empty", "own")
+    chosen = [choose(rooms[0], stage, told) for told in ways]
+    figures = [cast.report(*rooms, detector) for detector, _, _ in chosen]
     print("# What a prompt is worth\n")
     print(
         f"`python benchmarks/told.py`: spikiness of `zoo:{MODEL}`, told nothing as the paper "
         "does, and told the prompt that each output was asked for "
-        "([ConditionedSpikiness](detectors/conditioned-spikiness.md)). Noise level "
-        f"and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
-        f"selection half, among {len(SHARES) * len(STATISTICS)} each; reported on {len(copies)} "
+        '(`condition="own"` of [Spikiness](detectors/spikiness.md)). Noise level, scale and '
+        f"statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
+        f"selection half, among {chosen[0][2]} each; reported on {len(copies)} "
         f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} "
         f"novel outputs of other captions. {len(known)} novel outputs scale the units, "
-        f"{len(limit)} set the threshold; {DRAWS} draws. 95 % intervals allow for a planted image "
-        "nobody saw.\n"
+        f"{len(limit)} set the threshold; {chosen[0][0].draws} draws. 95 % intervals allow for a "
+        "planted image nobody saw ([coverage](coverage.md)).\n"
     )
     print(f"{describe_machine()}.\n")
-    print("|  | " + " | ".join(str(way) for way, _ in ways) + " |\n|---|---|---|")
+    print("|  | " + " | ".join(describe(one) for one, _, _ in chosen) + " |\n|---|---|---|")
     print(
-        "| AUROC on the selection half | " + " | ".join(f"{area:.3f}" for _, area in ways) + " |"
+        "| AUROC on the selection half | "
+        + " | ".join(f"{area:.3f}" for _, area, _ in chosen)
+        + " |"
     )
     for row in figures[0]:
         print(f"| {row} | " + " | ".join(column[row] for column in figures) + " |")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
+from equipoise.auditing.captioned import open_pile
 from equipoise.auditing.job import Audit, run_audit
-from equipoise.auditing.pile import PicturePile
 from equipoise.auditing.subject import Subject, build_sampler, follow_prompts, open_subject
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
@@ -54,11 +54,23 @@ class CalibratedDetector:
     calibration: Calibration
     """Detector and threshold, fitted on this model."""
 
-    def __call__(self, images: Float[Tensor, "case ..."]) -> Judgement:
-        """Give each image, values in [0, 1], a p-value and a verdict."""
+    def __call__(
+        self,
+        images: Float[Tensor, "case ..."],
+        *,
+        conditions: Shaped[Tensor, "case ..."] | None = None,
+    ) -> Judgement:
+        """Give each image, values in [0, 1], a p-value and a verdict.
+
+        Args:
+            images: Values in [0, 1], in the shape the model encodes.
+            conditions: What each was asked for, where the detector is told it, as for `spikiness`.
+        """
         pictures = quantize(images)
         self.calibration.check_model(self.model)
-        scores = spikiness(self.model, images, detector=self.calibration.detector)
+        scores = spikiness(
+            self.model, images, detector=self.calibration.detector, conditions=conditions
+        )
         return judge(self.calibration, scores, pictures)
 
 
@@ -68,6 +80,7 @@ def spikiness(
     *,
     detector: Spikiness | None = None,
     ids: Sequence[str] | None = None,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
 ) -> Scores:
     """Score images by their spikiness; higher = more memorized, for ranking only.
 
@@ -77,9 +90,14 @@ def spikiness(
         detector: Where and how to look; default the paper's statistic at the model's first
             default site.
         ids: One id an image, which keys its noise; default a hash of its 8-bit picture.
+        conditions: What each image was asked for (`model.encode_prompts(prompts)`, or classes);
+            read by a detector with `condition="own"`.
+
+    Raises:
+        BadInputError, NonFiniteError: when an image cannot be scored.
     """
-    chosen = detector or build_default(model)
-    return chosen.score(model, images, ids or content_ids(quantize(images)))
+    chosen, names = detector or build_default(model), ids or content_ids(quantize(images))
+    return chosen.score(model, images, names, conditions=conditions)
 
 
 def heatmap(
@@ -88,6 +106,7 @@ def heatmap(
     *,
     detector: Spikiness | None = None,
     ids: Sequence[str] | None = None,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
 ) -> Float[Tensor, "case height width"]:
     """Say where in each image its score comes from; higher = the place raises it more.
 
@@ -96,6 +115,7 @@ def heatmap(
         images: Values in [0, 1], in the shape the model encodes.
         detector: As for `spikiness`.
         ids: As for `spikiness`.
+        conditions: As for `spikiness`.
 
     Returns:
         The part of the score that each pixel carries, in units of the score.
@@ -103,8 +123,8 @@ def heatmap(
     Raises:
         BadInputError: when a site of the detector has no places.
     """
-    chosen = detector or build_default(model)
-    return measure_heat(model, images, chosen, ids or content_ids(quantize(images))).maps
+    chosen, names = detector or build_default(model), ids or content_ids(quantize(images))
+    return measure_heat(model, images, chosen, names, conditions=conditions).maps
 
 
 def calibrate(
@@ -113,6 +133,7 @@ def calibrate(
     *,
     fpr: float = 0.01,
     detector: Spikiness | None = None,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
     null: Null = "own outputs",
 ) -> CalibratedDetector:
     """Set a threshold from reference images that are not memorized.
@@ -123,13 +144,14 @@ def calibrate(
         fpr: Promised false-positive rate.
         detector: Where and how to look; default the paper's statistic at the model's first
             default site.
+        conditions: What each was asked for, as for `spikiness`.
         null: What the reference images are; recorded.
 
     Raises:
         CalibrationError: when the rate is finer than the number of images can promise.
     """
     chosen = detector or build_default(model)
-    scores = spikiness(model, reference, detector=chosen)
+    scores = spikiness(model, reference, detector=chosen, conditions=conditions)
     calibration = calibrate_scores(
         chosen, model, scores.values, quantize(reference), fpr=fpr, null=null
     )
@@ -237,7 +259,8 @@ def audit(
         model: The model.
         images: Folder (with all its folders), list of paths (.txt), pattern, picture, Parquet
             file, tar of pictures, or the URL of one of these.
-        detector: Detector calibrated on this model.
+        detector: Detector calibrated on this model. One that is told what pictures were asked for
+            reads NAME.txt beside each, or a metadata.jsonl in the folder.
         out: Run folder.
         training: Training images: flagged items are shown beside the nearest.
         held_out: Images the model never saw: with `training`, the whole model is tested.
@@ -256,7 +279,7 @@ def audit(
         name=type(model).__name__,
         calibration=detector.calibration,
         calibration_name="given",
-        pile=PicturePile(images, model.image_shape),
+        pile=open_pile(images, model, detector.calibration.detector),
         training=training,
         held_out=held_out,
     )

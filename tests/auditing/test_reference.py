@@ -49,7 +49,7 @@ def test_the_arithmetic_is_fixed_in_the_calibration_and_copies_of_another_do_not
     assert full.calibration == calibrate_model(NAME, **words).calibration
     assert full.calibration.threshold != half.threshold
     trial = Trial(speedup=2.0, spearman=1.0, deviation=0.0, n=32)
-    monkeypatch.setattr(reference, "try_precisions", lambda *_: trial)
+    monkeypatch.setattr(reference, "try_precisions", lambda *_, **__: trial)
     tried = calibrate_model(NAME, precision="auto", **words)
     assert tried.calibration == half
     assert tried.trial == trial

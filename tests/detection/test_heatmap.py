@@ -2,12 +2,19 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise.denoisers import wrap
-from equipoise.detection import Spikiness, UnitScale, has_places, join_units, measure_heat
+from equipoise.denoisers import build_from_pipeline, wrap
+from equipoise.detection import (
+    Spikiness,
+    UnitScale,
+    Whitening,
+    has_places,
+    join_units,
+    measure_heat,
+)
 from equipoise.detection.heatmap import split_score, spread_part
 from equipoise.errors import BadInputError
 from equipoise.images import content_ids, quantize
-from equipoise.representation import pool
+from equipoise.representation import pool, select_sites
 
 SITES = ("up_blocks.0.resnets.0.conv2:in", "up_blocks.1.resnets.0.conv2:in")
 
@@ -48,6 +55,33 @@ def test_a_part_is_the_slope_of_the_score_when_its_place_moves_to_the_novel_mean
             moved.append(detector.measure_units(join_units([pool(twin, pooling)])))
         slope = (moved[0] - moved[1]) / (2 * step)
         torch.testing.assert_close(part[:, row, column], slope, rtol=tolerance, atol=tolerance)
+
+
+def test_whitened_parts_add_up_to_the_score(tiny_edm):
+    images = torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    ids = content_ids(quantize(images))
+    plain = Spikiness(sites=SITES, sigma=0.2, statistic="l2", draws=2)
+    units = plain.observe_units(tiny_edm, images, ids).flatten(0, 1)
+    white = plain.model_copy(update={"scale": Whitening.fit(units, num_axes=5)})
+    heat = measure_heat(tiny_edm, images, white, ids)
+    scores = white.score(tiny_edm, images, ids).values
+    torch.testing.assert_close(heat.maps.sum(dim=(1, 2)).double(), scores, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_map_of_a_told_detector_is_told_too(pipeline):
+    model = build_from_pipeline(pipeline)
+    images, ids = torch.rand(3, 3, 16, 16), ["a", "b", "c"]
+    asked = model.encode_prompts(["a", "b c", "d"])
+    sites = select_sites(model, model.default_sites)
+    detector = Spikiness(
+        sites=sites, sigma=model.snap(1.0), draws=2, statistic="l2", condition="own"
+    )
+    heat = measure_heat(model, images, detector, ids, conditions=asked)
+    scores = detector.score(model, images, ids, conditions=asked).values
+    torch.testing.assert_close(heat.maps.sum(dim=(1, 2)).double(), scores, rtol=1e-3, atol=1e-4)
+    with pytest.raises(BadInputError, match="needs one condition an image"):
+        measure_heat(model, images, detector, ids)
 
 
 @pytest.mark.parametrize(("statistic", "scaled"), [("std", False), ("l2", True)])

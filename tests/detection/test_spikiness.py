@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from equipoise.denoisers import GaussianDenoiser, IdealDenoiser
+from equipoise.denoisers import GaussianDenoiser, IdealDenoiser, build_from_pipeline
 from equipoise.detection import DEFAULT_DRAWS, Spikiness, UnitScale, build_default
 from equipoise.errors import BadInputError, NonFiniteError, UnknownSiteError
 from equipoise.images import content_ids, quantize
+from equipoise.representation import capture, measure, select_sites
 from equipoise.sampling import draw_noise
 from equipoise.theory import (
     ReluDaeDenoiser,
@@ -16,6 +17,11 @@ from equipoise.theory import (
 
 SITE = "up_blocks.0.resnets.0.conv2:in"
 DETECTOR = Spikiness(sites=(SITE, "up_blocks.1.resnets.0.conv2:in"), sigma=0.1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def text_model(pipeline):
+    return build_from_pipeline(pipeline)
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +99,66 @@ def test_interval_over_draws_is_student_t(scores, tiny_edm, images, ids):
     np.testing.assert_allclose(found.interval().numpy(), np.stack(expected, axis=1), rtol=1e-10)
 
 
-def test_a_scale_gives_every_unit_mean_zero_and_spread_one():
-    units = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
-    units[:, 2] = 4.0  # a unit that never changes
-    scaled = UnitScale.fit(units).apply(units)
-    torch.testing.assert_close(scaled.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
-    expected = torch.ones(6)
-    expected[2] = 0
-    torch.testing.assert_close(scaled.std(0, correction=0), expected, atol=1e-5, rtol=0)
-
-
 def test_a_scale_of_other_sites_is_refused(tiny_edm, images, ids):
     scale = UnitScale.fit(torch.randn(10, 3))
     with pytest.raises(BadInputError, match="3 units"):
         DETECTOR.model_copy(update={"scale": scale}).score(tiny_edm, images[:1], ids[:1])
+
+
+def test_units_are_those_the_score_is_made_of(tiny_edm, images, ids, scores):
+    units = DETECTOR.observe_units(tiny_edm, images[:5], ids[:5])
+    assert units.shape[:2] == (5, DEFAULT_DRAWS)
+    found = DETECTOR.measure_units(units.flatten(0, 1)).reshape(5, DEFAULT_DRAWS)
+    torch.testing.assert_close(found, scores[:5], rtol=2e-6, atol=0)
+
+
+@pytest.mark.slow
+def test_told_the_prompt_every_draw_is_looked_at_with_that_of_its_item(text_model):
+    told = text_model.encode_prompts(["a", "b c", "d"])
+    sites = select_sites(text_model, text_model.default_sites)
+    sigma, pictures = text_model.snap(1.0), torch.rand(3, 3, 16, 16)
+    detector = Spikiness(
+        sites=sites, sigma=sigma, draws=2, seed=4, statistic="l2", sign=-1, condition="own"
+    )
+    found = detector.score(text_model, pictures, ["a", "b", "c"], conditions=told)
+    x0 = text_model.encode(pictures)
+    for row, item in enumerate(["a", "b", "c"]):
+        for draw in range(2):
+            eps = draw_noise(text_model.sample_shape, seed=4, item_id=item, draw=draw)
+            with torch.no_grad(), capture(text_model, sites, stop=False) as tape:
+                text_model.denoise(
+                    (x0[row] + sigma * eps)[None], torch.tensor([sigma]), told[row : row + 1]
+                )
+                units = torch.cat([tape[site].flatten().double() for site in sites])
+            expected = -float(measure(units[None], "l2")[0])
+            assert float(found.per_draw[row, draw]) == pytest.approx(expected, rel=1e-4)
+    assert found.evaluations == 3 * 2
+
+
+@pytest.mark.slow
+def test_told_the_empty_prompt_it_is_told_nothing(text_model):
+    sites = select_sites(text_model, text_model.default_sites)
+    detector = Spikiness(sites=sites, sigma=text_model.snap(0.5), draws=2)
+    told = detector.model_copy(update={"condition": "own"})
+    pictures, empty = torch.rand(3, 3, 16, 16), text_model.encode_prompts(["", "", ""])
+    torch.testing.assert_close(
+        told.score(text_model, pictures, ["a", "b", "c"], conditions=empty).values,
+        detector.score(text_model, pictures, ["a", "b", "c"]).values,
+    )
+    assert (told.card.name, told.card.needs) == ("told_spikiness", ("condition",))
+
+
+def test_told_nothing_a_condition_is_not_read(tiny_edm, images, ids, scores):
+    again = DETECTOR.score(tiny_edm, images[:2], ids[:2], conditions=torch.zeros(2, 1)).per_draw
+    torch.testing.assert_close(again, scores[:2], rtol=2e-6, atol=0)
+
+
+def test_what_cannot_be_told_is_refused(tiny_edm, images, ids):
+    detector = DETECTOR.model_copy(update={"condition": "own"})
+    with pytest.raises(BadInputError, match="the model takes none"):
+        detector.score(tiny_edm, images[:1], ids[:1])
+    with pytest.raises(BadInputError, match="the model takes none"):
+        detector.score_samples(tiny_edm, images[:1], ids[:1])
 
 
 def test_the_specification_survives_json():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from equipoise.detection import Whitening
 from equipoise.errors import CalibrationError
 from equipoise.guarding.fit import choose_levels, collect_evidence, fit_guard
 from equipoise.guarding.sampler import SamplerSource
@@ -82,6 +83,24 @@ def test_too_few_outputs_and_mixed_calls_are_refused(subject, detector, evidence
         fit_guard(subject.denoiser, evidence, detector, mode="free", fpr=0.001, null="own outputs")
     with pytest.raises(CalibrationError, match="0 kinds of calls"):
         collect_evidence(SamplerSource(subject), [], detector, mode="free")
+
+
+def test_a_covariance_is_measured_anew_at_every_level_with_as_many_axes(
+    subject, detector, evidence
+):
+    units = torch.cat([visit for visits in evidence.units.values() for visit in visits])
+    white = detector.model_copy(
+        update={"scale": Whitening.fit(units, num_axes=3), "statistic": "l2", "condition": "own"}
+    )
+    found = fit_guard(subject.denoiser, evidence, white, mode="free", fpr=0.1, null="own outputs")
+    assert all(len(look.detector.scale.axes) == 3 for look in found.looks)
+    assert len({look.detector.scale.mean for look in found.looks}) == len(found.looks) > 1
+
+
+def test_looking_once_with_the_empty_condition_is_not_being_told(subject, detector):
+    told = detector.model_copy(update={"condition": "own"})
+    with pytest.raises(CalibrationError, match='the mode "free"'):
+        collect_evidence(SamplerSource(subject), [], told, mode="check")
 
 
 def test_a_score_that_never_varies_is_refused(subject, detector, evidence):

@@ -32,6 +32,13 @@ def test_a_calibration_of_generations_is_refused(tiny_edm):
         SafetyChecker(tiny_edm, calibration.model_copy(update={"mode": "check"}))
 
 
+def test_a_detector_that_is_told_prompts_is_refused(tiny_edm):
+    calibration = build_calibration(tiny_edm, torch.rand(12, 1, 16, 16), share=0.4)
+    told = calibration.detector.model_copy(update={"condition": "own"})
+    with pytest.raises(CalibrationError, match="made without --told"):
+        SafetyChecker(tiny_edm, calibration.model_copy(update={"detector": told}))
+
+
 @pytest.mark.slow  # diffusers takes seconds to import
 def test_a_pipeline_takes_it_in_its_slot(pipeline):
     from transformers import CLIPImageProcessor

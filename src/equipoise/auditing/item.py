@@ -1,12 +1,13 @@
 """Rows of an audit: what was read becomes scores, verdicts and one table a part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from equipoise.auditing.batch import Batch
@@ -61,7 +62,9 @@ def score_part(
     pictures = {place: item.pixels for place, item in enumerate(loaded) if item.pixels is not None}
     if pictures:
         ids = [rows[place]["id"] for place in pictures]
-        measured = _measure(model, calibration, torch.stack([*pictures.values()]), ids, batch)
+        told = stack_conditions([loaded[place] for place in pictures])
+        stacked = torch.stack([*pictures.values()])
+        measured = _measure(model, calibration, stacked, ids, told, batch)
         for place, found in zip(pictures, measured, strict=True):
             rows[place] |= found
     evaluations = len(pictures) * calibration.detector.draws
@@ -71,7 +74,9 @@ def score_part(
     if chosen:
         flagged = torch.stack([pictures[place] for place in chosen])
     if chosen and has_places(model, calibration.detector):
-        units = _locate(model, calibration, flagged, [rows[place] for place in chosen], batch)
+        told = stack_conditions([loaded[place] for place in chosen])
+        found = [rows[place] for place in chosen]
+        units = _locate(model, calibration, flagged, found, told, batch)
         evaluations += len(chosen) * calibration.detector.draws
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     return ScoredPart(table, flagged, units, evaluations, batch.size)
@@ -82,12 +87,15 @@ def _locate(
     calibration: Calibration,
     pictures: UInt8[Tensor, "case channel height width"],
     rows: list[dict[str, Any]],
+    told: Shaped[Tensor, "case ..."] | None,
     batch: Batch,
 ) -> Float[Tensor, "case unit"]:
     """Draw into each row where its score comes from; return the units that carry the scores."""
     images, ids = as_unit(pictures), [row["id"] for row in rows]
     heat = batch.run(
-        lambda size: measure_heat(model, images, calibration.detector, ids, batch=size)
+        lambda size: measure_heat(
+            model, images, calibration.detector, ids, conditions=told, batch=size
+        )
     )
     for row, picture, part in zip(rows, pictures, heat.maps, strict=True):
         row["heat"] = draw_heat(picture, part)
@@ -99,11 +107,14 @@ def _measure(
     calibration: Calibration,
     pictures: UInt8[Tensor, "case channel height width"],
     ids: list[str],
+    told: Shaped[Tensor, "case ..."] | None,
     batch: Batch,
 ) -> list[dict[str, Any]]:
     """Give every picture its score, interval, p-value and verdict, or an error."""
     images = as_unit(pictures)
-    scores = batch.run(lambda size: calibration.detector.score(model, images, ids, batch=size))
+    scores = batch.run(
+        lambda size: calibration.detector.score(model, images, ids, conditions=told, batch=size)
+    )
     judgement = judge(calibration, scores, pictures)
     finite = torch.isfinite(scores.per_draw).all(dim=1).tolist()
     columns = {
@@ -117,6 +128,12 @@ def _measure(
         {name: values[row] for name, values in columns.items()} if ok else {"error": NOT_FINITE}
         for row, ok in enumerate(finite)
     ]
+
+
+def stack_conditions(loaded: Sequence[Loaded]) -> Shaped[Tensor, "case ..."] | None:
+    """Return what the model was asked for, one an item; None where it was asked nothing."""
+    known = [one.condition for one in loaded if one.condition is not None]
+    return torch.stack(known) if len(known) == len(loaded) and known else None
 
 
 def fill_column(table: pa.Table, name: str, values: list[Any] | np.ndarray) -> pa.Table:

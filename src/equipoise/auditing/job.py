@@ -144,6 +144,12 @@ def _check(audit: Audit) -> None:
             "Held-out pictures were given without training pictures; the model is tested by "
             "comparing the two. Give both, or neither."
         )
+    if audit.held_out is not None and audit.calibration.detector.condition == "own":
+        raise BadInputError(
+            "Held-out pictures are compared with training pictures by a detector that is told "
+            "nothing, and this calibration's is told captions. Leave --held-out out, or give a "
+            "calibration made without --told."
+        )
     for folder in (audit.training, audit.held_out):
         if folder is not None:
             open_store(folder)

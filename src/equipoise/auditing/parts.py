@@ -8,11 +8,12 @@ from typing import Any
 
 from equipoise.auditing.adapter import FDR, LEAST_GAIN, AdapterAudit, takes_prompts
 from equipoise.auditing.adapter_residual import LogResidual
+from equipoise.auditing.captioned import open_pile
 from equipoise.auditing.captions import Captions, read_captions
 from equipoise.auditing.job import Audit
-from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile
+from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile, check_asked
 from equipoise.auditing.prompts import read_asked
-from equipoise.auditing.subject import open_subject
+from equipoise.auditing.subject import Subject, open_subject
 from equipoise.checkpoints.lora import read_lora
 from equipoise.denoisers import Size
 from equipoise.detection import load_calibration
@@ -45,6 +46,10 @@ class AuditRequest:
     """File with what they are asked for, see `read_prompts`."""
     calibration: Path | None = None
     """Calibration file; default the shipped one."""
+    told: bool = False
+    """Take the shipped one of the detector that is told what each picture was asked for."""
+    caption: str | None = None
+    """What pictures were asked for that have no caption beside them, for such a detector."""
     training: str | Path | None = None
     """Training pictures."""
     held_out: str | Path | None = None
@@ -86,30 +91,53 @@ def build_audit(request: AuditRequest) -> Audit:
             "Give either IMAGES, a folder, file, pattern or URL to audit, or --generate N, fresh "
             "outputs of the model."
         )
+    if request.caption is not None and request.images is None:
+        raise BadInputError(
+            "--caption says what pictures of IMAGES were asked for; what fresh outputs are asked "
+            "for is in --prompts FILE. Leave --caption out."
+        )
     asked = read_asked(request.prompts, request.generate)
     subject = open_subject(request.model, device=request.device, size=request.size)
-    chosen = request.calibration or subject.shipped
-    if chosen is None:
-        raise BadInputError(
-            f'"{request.model}" ships no calibration. Make one with `equipoise calibrate --model '
-            f"{request.model} --generate N --out FILE` and give it with --calibration FILE."
-        )
+    calibration = load_calibration(_choose_calibration(request, subject))
     pile: Pile
     if request.images is not None:
-        pile = PicturePile(request.images, subject.denoiser.image_shape)
+        pile = open_pile(
+            request.images, subject.denoiser, calibration.detector, caption=request.caption
+        )
     else:
         pile = GeneratedPile(
             subject, count=request.generate or 0, seed=request.seed, stream="audit", prompts=asked
         )
+        check_asked(pile, calibration.detector)
     return Audit(
         model=subject.denoiser,
         name=subject.name,
-        calibration=load_calibration(chosen),
+        calibration=calibration,
         calibration_name=str(request.calibration) if request.calibration else SHIPPED,
         pile=pile,
         training=request.training,
         held_out=request.held_out,
     )
+
+
+def _choose_calibration(request: AuditRequest, subject: Subject) -> Path:
+    """Take the calibration that is given, else the shipped one."""
+    if request.calibration is not None:
+        if request.told:
+            raise BadInputError(
+                "--told takes the calibration that the model ships, and --calibration another: it "
+                "says by itself whether its detector is told anything. Leave one of them out."
+            )
+        return request.calibration
+    shipped = subject.told if request.told else subject.shipped
+    if shipped is None:
+        told = " --told" if request.told else ""
+        raise BadInputError(
+            f'"{request.model}" ships no{" such" if told else ""} calibration. Make one with '
+            f"`equipoise calibrate --model {request.model}{told} --generate N --out FILE` and "
+            "give it with --calibration FILE."
+        )
+    return shipped
 
 
 def check_same(audit: Audit, spec: dict[str, Any]) -> None:
@@ -175,16 +203,22 @@ def build_adapter_audit(
         "base": base, "name": name, "lora": read_lora(adapter), "lora_name": str(adapter),
         "training": sides[0], "held_out": sides[1], "fdr": fdr,
     }  # fmt: skip
-    reads = calibration is None and takes_prompts(base)
+    chosen = None if calibration is None else load_calibration(calibration).detector
+    reads = takes_prompts(base) and (chosen is None or chosen.condition == "own")
     if caption is not None and not reads:
         raise BadInputError(
             "--caption says what the pictures were called, and nothing here reads it: the "
-            "detector of a --calibration is told nothing, and only text-to-image models take "
-            "words. Leave it out."
+            "detector of this --calibration is told nothing, or the model takes no words. Leave "
+            "it out."
         )
-    if calibration is not None:
-        return AdapterAudit(detector=load_calibration(calibration).detector, **words)
     captions = _find_captions(sides, caption) if reads else None
+    if chosen is not None:
+        if chosen.condition == "own" and captions is None:
+            raise BadInputError(
+                "The detector of this --calibration is told what pictures were called, and no "
+                "picture has a caption. Put NAME.txt beside each, or give --caption TEXT for all."
+            )
+        return AdapterAudit(detector=chosen, captions=captions, **words)
     share = RESIDUAL_SHARE if captions is None else CAPTIONED_SHARE
     residual = LogResidual(sigma=base.snap(share * base.data_std), captioned=captions is not None)
     return AdapterAudit(detector=residual, least_gain=LEAST_GAIN, captions=captions, **words)

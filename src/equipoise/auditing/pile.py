@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
 from equipoise.auditing.subject import Subject, follow_prompts
-from equipoise.errors import UnreadablePictureError
+from equipoise.detection import Spikiness
+from equipoise.errors import BadInputError, UnreadablePictureError
 from equipoise.images import (
     RULE,
     Entry,
@@ -50,6 +51,8 @@ class Loaded:
     height: int | None = None
     format: str | None = None
     mode: str | None = None
+    condition: Shaped[Tensor, "..."] | None = None
+    """What the model was asked for; None where it was asked nothing, or nobody says."""
 
     @property
     def id(self) -> str:
@@ -174,17 +177,33 @@ class GeneratedPile:
         for part in parts:
             rows = slice(part * PART, (part + 1) * PART)
             sources, prompts = self.sources[rows], self.prompts[rows] or None
+            asked = self.subject.find_conditions(sources, seed=self.seed, prompts=prompts)
             pictures = [
                 picture
-                for x0 in self.subject.sample(sources, seed=self.seed, prompts=prompts)
+                for x0 in self.subject.sample(sources, seed=self.seed, conditions=asked)
                 for picture in quantize(self.subject.denoiser.decode(x0))
             ]
+            told = [None] * len(sources) if asked is None else asked
             yield (
                 part,
                 [
-                    Loaded(source, picture, None, encode_thumbnail(picture))
-                    for source, picture in zip(sources, pictures, strict=True)
+                    Loaded(source, picture, None, encode_thumbnail(picture), condition=condition)
+                    for source, picture, condition in zip(sources, pictures, told, strict=True)
                 ],
+            )
+
+
+def check_asked(pile: GeneratedPile, detector: Spikiness) -> None:
+    """Refuse outputs that are asked for nothing, where the detector is told what it was.
+
+    Raises:
+        BadInputError: naming what to give.
+    """
+    if detector.condition == "own" and not pile.prompts:
+        if pile.subject.draw_conditions(pile.sources[:1], pile.seed) is None:
+            raise BadInputError(
+                "The detector is told what each output was asked for, and these are asked for "
+                "nothing. Give --prompts FILE, or a calibration made without --told."
             )
 
 

@@ -7,16 +7,26 @@
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
+from equipoise.auditing.captioned import open_pile
+from equipoise.auditing.item import stack_conditions
 from equipoise.auditing.nearest import stream_training
-from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile, count_parts
+from equipoise.auditing.pile import (
+    GeneratedPile,
+    Loaded,
+    PicturePile,
+    Pile,
+    check_asked,
+    count_parts,
+)
 from equipoise.auditing.prompts import read_asked
 from equipoise.auditing.subject import open_subject
 from equipoise.denoisers import Denoiser, Size
@@ -62,6 +72,7 @@ def calibrate_model(
     size: Size | None = None,
     sweep: Path | None = None,
     precision: Precision | Literal["auto"] | None = None,
+    told: bool = False,
 ) -> Calibrated:
     """Calibrate a model on fresh outputs, or on a folder of pictures.
 
@@ -78,9 +89,12 @@ def calibrate_model(
         sweep: Run folder of a sweep on reference pictures, whose detector is taken.
         precision: Arithmetic of the detector; "auto" for bfloat16 where a short trial at the
             start finds it faster and as good; None for the detector's own.
+        told: Whether the detector is told what each picture was asked for: what outputs are drawn
+            with, or the captions beside the pictures.
 
     Raises:
-        BadInputError: unless exactly one source of pictures is given and one can be read.
+        BadInputError: unless exactly one source of pictures is given and one can be read; when
+            the detector is told and nobody says what was asked for.
         CalibrationError: when the rate is finer than the number of pictures can promise.
     """
     if (generate is None) == (reference is None) or (reference and training):
@@ -91,19 +105,25 @@ def calibrate_model(
     asked = read_asked(prompts, generate)
     subject = open_subject(name, device=device, size=size)
     denoiser = subject.denoiser
-    pile: Pile = (
-        GeneratedPile(subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked)
-        if reference is None
-        else PicturePile(reference, denoiser.image_shape)
-    )
-    pictures, failed = read_pictures(pile)
+    known = subject.load_calibration(told=told)
+    chosen = _choose_detector(denoiser, known, sweep, told=told)
+    pile: Pile
+    if reference is None:
+        pile = GeneratedPile(
+            subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked
+        )
+        check_asked(pile, chosen)
+    else:
+        pile = open_pile(reference, denoiser, chosen)
+    items, failed = read_items(pile)
     left_out: dict[str, int] = {}
     if training is not None:
-        pictures, left_out = _keep_novel(pictures, training)
-    known = subject.load_calibration()
-    chosen = _choose_detector(denoiser, known, sweep)
-    detector, trial = _choose_precision(denoiser, chosen, pictures, precision)
-    scores = detector.score(denoiser, as_unit(pictures), content_ids(pictures))
+        items, left_out = _keep_novel(items, training)
+    pictures, conditions = stack_pictures(items), stack_conditions(items)
+    detector, trial = _choose_precision(denoiser, chosen, pictures, conditions, precision)
+    scores = detector.score(
+        denoiser, as_unit(pictures), content_ids(pictures), conditions=conditions
+    )
     # Known copies count where they were scored by this very detector.
     copies = known.copies if known and known.detector == detector else ()
     calibration = calibrate_scores(
@@ -120,18 +140,25 @@ def _name_null(reference: str | Path | None, training: str | Path | None) -> Nul
 
 
 def _choose_detector(
-    denoiser: Denoiser, known: Calibration | None, sweep: Path | None
+    denoiser: Denoiser, known: Calibration | None, sweep: Path | None, *, told: bool
 ) -> Spikiness:
     """Take what a sweep chose, else what the model ships, else the paper's."""
-    if sweep is not None:
-        return read_chosen(sweep)
-    return known.detector if known else build_default(denoiser)
+    if sweep is None and known is not None:
+        return known.detector
+    if sweep is not None and told:
+        raise BadInputError(
+            "A sweep chooses a detector that is told nothing: its scale does not fit one that is "
+            "told. Leave --sweep or --told out."
+        )
+    chosen = build_default(denoiser) if sweep is None else read_chosen(sweep)
+    return chosen.model_copy(update={"condition": "own" if told else "empty"})
 
 
 def _choose_precision(
     denoiser: Denoiser,
     detector: Spikiness,
     pictures: UInt8[Tensor, "case channel height width"],
+    conditions: Shaped[Tensor, "case ..."] | None,
     asked: Precision | Literal["auto"] | None,
 ) -> tuple[Spikiness, Trial | None]:
     """Fix the arithmetic in the detector; with the trial where it had to be tried."""
@@ -139,7 +166,9 @@ def _choose_precision(
         return detector, None
     trial = None
     if asked == "auto":
-        trial = try_precisions(denoiser, detector, as_unit(pictures), content_ids(pictures))
+        trial = try_precisions(
+            denoiser, detector, as_unit(pictures), content_ids(pictures), conditions=conditions
+        )
         asked = trial.precision
     return detector.model_copy(update={"precision": asked}), trial
 
@@ -158,34 +187,36 @@ def read_chosen(sweep: Path) -> Spikiness:
     return Spikiness.model_validate(found)
 
 
-def read_pictures(
-    pile: Pile,
-) -> tuple[UInt8[Tensor, "case channel height width"], dict[str, str]]:
-    """Read a whole pile; return the pictures, and why the others could not be read."""
+def read_items(pile: Pile) -> tuple[list[Loaded], dict[str, str]]:
+    """Read a whole pile; return what has pictures, and why the others could not be read."""
     loaded = [item for _, part in pile.read(range(count_parts(pile))) for item in part]
-    pictures = [item.pixels for item in loaded if item.pixels is not None]
+    items = [item for item in loaded if item.pixels is not None]
     failed = {item.source: item.error for item in loaded if item.error is not None}
-    if not pictures:
+    if not items:
         reasons = ", ".join(sorted(set(failed.values()))[:3])
         raise BadInputError(
             f"Not one of {len(loaded)} reference pictures can be read ({reasons}). Give a folder "
             "of pictures (PNG, JPEG, WebP, GIF, BMP, TIFF)."
         )
-    return torch.stack(pictures), failed
+    return items, failed
 
 
-def _keep_novel(
-    pictures: UInt8[Tensor, "case channel height width"], training: str | Path
-) -> tuple[UInt8[Tensor, "novel channel height width"], dict[str, int]]:
+def stack_pictures(items: Sequence[Loaded]) -> UInt8[Tensor, "case channel height width"]:
+    """Put the pictures of items together; those that have none are passed over."""
+    return torch.stack([item.pixels for item in items if item.pixels is not None])
+
+
+def _keep_novel(items: list[Loaded], training: str | Path) -> tuple[list[Loaded], dict[str, int]]:
     """Leave out copies and the grey zone."""
+    pictures = stack_pictures(items)
     search = NearestSearch(pictures)
     stream_training(PicturePile(training, tuple(pictures.shape[1:])), search)
     labels = search.finish().names()
     counts = Counter(labels)
-    novel = torch.tensor([label == "novel" for label in labels])
-    if not bool(novel.any()):
+    novel = [item for item, label in zip(items, labels, strict=True) if label == "novel"]
+    if not novel:
         raise BadInputError(
             f"Not one of {len(labels)} outputs is novel by the training images given; draw more, "
             "or calibrate with --reference on pictures from elsewhere."
         )
-    return pictures[novel], {name: counts[name] for name in ("copy", "grey")}
+    return novel, {name: counts[name] for name in ("copy", "grey")}

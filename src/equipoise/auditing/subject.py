@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from equipoise.denoisers import Denoiser, Size, check_device, encode_prompts
@@ -13,7 +13,7 @@ from equipoise.detection import Calibration, load_calibration
 from equipoise.errors import BadInputError
 from equipoise.loading import load
 from equipoise.sampling import SamplerSpec
-from equipoise.zoo.package import MODELS, PREFIX, load_zoo
+from equipoise.zoo.package import CALIBRATION, MODELS, PREFIX, TOLD, load_zoo
 from equipoise.zoo.recipe import RECIPES
 
 DrawConditions = Callable[[Sequence[str], int], Tensor | None]
@@ -32,6 +32,7 @@ class Subject:
         sampler: How fresh outputs are drawn.
         draw_conditions: `draw_conditions(item_ids, seed)` says what each is asked to show.
         shipped: Where its own calibration lies, if one was shipped with it.
+        told: Where that of a detector lies which is told what each output was asked for.
     """
 
     name: str
@@ -39,20 +40,30 @@ class Subject:
     sampler: SamplerSpec
     draw_conditions: DrawConditions
     shipped: Path | None
+    told: Path | None = None
+
+    def find_conditions(
+        self, item_ids: Sequence[str], *, seed: int, prompts: Sequence[str] | None = None
+    ) -> Shaped[Tensor, "case ..."] | None:
+        """Say what each item is asked to show: its prompt, or what the model is sampled with."""
+        if prompts is None:
+            return self.draw_conditions(item_ids, seed)
+        return encode_prompts(self.denoiser, prompts)
 
     def sample(
-        self, item_ids: Sequence[str], *, seed: int, prompts: Sequence[str] | None = None
+        self,
+        item_ids: Sequence[str],
+        *,
+        seed: int,
+        conditions: Shaped[Tensor, "case ..."] | None,
     ) -> Iterator[Float[Tensor, "batch ..."]]:
-        """Sample one `x0` an item, batch by batch; prompts replace what each is asked to show."""
-        if prompts is None:
-            conditions = self.draw_conditions(item_ids, seed)
-        else:
-            conditions = encode_prompts(self.denoiser, prompts)
+        """Sample one `x0` an item, batch by batch, see `find_conditions`."""
         return self.sampler.sample(self.denoiser, item_ids, seed=seed, conditions=conditions)
 
-    def load_calibration(self) -> Calibration | None:
+    def load_calibration(self, *, told: bool = False) -> Calibration | None:
         """Read its own calibration; None where none was shipped with it."""
-        return None if self.shipped is None else load_calibration(self.shipped)
+        path = self.told if told else self.shipped
+        return None if path is None else load_calibration(path)
 
 
 def follow_prompts(subject: Subject) -> Subject:
@@ -104,11 +115,12 @@ def build_sampler(denoiser: Denoiser) -> SamplerSpec:
 def _open_zoo(name: str, device: str) -> Subject:
     check_device(device)
     model = load_zoo(name).to(device)
-    shipped = MODELS / name / "calibration.json"
+    shipped, told = MODELS / name / CALIBRATION, MODELS / name / TOLD
     return Subject(
         name=PREFIX + name,
         denoiser=model.denoiser,
         sampler=model.recipe.sampler,
         draw_conditions=lambda item_ids, seed: model.draw_conditions(item_ids, seed=seed),
         shipped=shipped if shipped.is_file() else None,
+        told=told if told.is_file() else None,
     )

@@ -20,7 +20,7 @@ from scipy import stats
 from torch import Tensor
 
 from equipoise.auditing.pile import PicturePile
-from equipoise.auditing.reference import read_pictures
+from equipoise.auditing.reference import read_items, stack_pictures
 from equipoise.bench.interval import estimate_auroc
 from equipoise.denoisers import Denoiser, fingerprint
 from equipoise.detection import Stopwatch, SweepCell, choose_cell, sweep_cells
@@ -71,11 +71,12 @@ def run_reference_sweep(
         RunError: when `out` holds a run already.
     """
     watch = Stopwatch()
-    pictures, failed = read_pictures(reference)
+    items, failed = read_items(reference)
+    pictures = stack_pictures(items)
     known = torch.zeros((0, *reference.shape), dtype=torch.uint8)
     if copies is not None:
-        known, more = read_pictures(copies)
-        failed = failed | more
+        copied, more = read_items(copies)
+        known, failed = stack_pictures(copied), failed | more
     _check(len(pictures), None if copies is None else len(known))
     run = start_run(
         out, kind="reference-sweep",

@@ -12,6 +12,7 @@ import torch
 
 from equipoise.bench.emoji import prepare_text_to_image
 from equipoise.bench.fit import NUM_OUTPUTS, Fitted, fit_zoo_model
+from equipoise.bench.fit_told import fit_told
 from equipoise.bench.grid import write_grid
 from equipoise.bench.interval import exact_rate
 from equipoise.bench.outputs import count_labels
@@ -27,6 +28,8 @@ from equipoise.zoo.network import (
     write_configs,
 )
 from equipoise.zoo.package import (
+    CALIBRATION,
+    TOLD,
     Pictures,
     ZooModel,
     find_recipe,
@@ -172,10 +175,11 @@ def fit_package(name: str, folder: Path) -> None:
     """Calibrate a trained package; add what its outputs are to the card."""
     model = load_zoo(name, folder)
     fitted = fit_zoo_model(model)
-    fitted.calibration.save(folder / name / "calibration.json")
+    fitted.calibration.save(folder / name / CALIBRATION)
     fitted.rivals.save(folder / name / "rivals.json")
     card = model.card | {"outputs": count_outputs(fitted)}
     if isinstance(model.recipe, SdRecipe):
+        fit_told(model, fitted.outputs).save(folder / name / TOLD)
         card["grid"] = write_grid(model, folder / name)
     save_card(folder / name / "card.json", card)
 

@@ -12,7 +12,7 @@ from equipoise.bench.watch import look
 from equipoise.denoisers import fingerprint
 from equipoise.detection import load_calibration
 from equipoise.zoo.fashion import content_hash
-from equipoise.zoo.package import MODELS, ZooModel, load_zoo, read_card
+from equipoise.zoo.package import CALIBRATION, MODELS, TOLD, ZooModel, load_zoo, read_card
 from equipoise.zoo.recipe import RECIPES
 
 # Another processor rounds otherwise; a picture at the edge of a label may fall to either side.
@@ -56,12 +56,13 @@ def check_zoo_model(name: str, folder: Path = MODELS) -> list[Check]:
     checks.append(_equal("weights", expected, fingerprint(model.denoiser)))
     if model.recipe.is_twin:
         return [*checks, *_check_look(model, model.recipe.steps)]
-    calibration = load_calibration(folder / model.recipe.name / "calibration.json")
-    checks.append(_equal("calibration", expected, calibration.fingerprint))
+    own = folder / model.recipe.name
+    for path in (own / CALIBRATION, *own.glob(TOLD)):
+        checks.append(_equal(path.stem, expected, load_calibration(path).fingerprint))
     outputs = generate_outputs(model, CHECKED_OUTPUTS, seed=model.recipe.seed, stream="recipe")
     found = count_labels(outputs, CHECKED_OUTPUTS)
     checks.append(_close("first outputs", model.card["outputs"]["first"], found))
-    return [*checks, *_check_grid(model, folder / model.recipe.name)]
+    return [*checks, *_check_grid(model, own)]
 
 
 def _check_grid(model: ZooModel, folder: Path) -> list[Check]:

@@ -33,6 +33,13 @@ class DemoParts:
     twin: Denoiser
     calibration: Calibration
     rivals: Rivals
+    told: Calibration | None = None
+    """Of the detector that is told what each output was asked for, where one is shipped."""
+
+    @property
+    def judging(self) -> Calibration:
+        """The calibration that judges: that of the told detector where there is one."""
+        return self.told or self.calibration
 
 
 def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int) -> Run:
@@ -45,7 +52,7 @@ def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int) -> 
         num_samples: Outputs to draw.
     """
     watch = Stopwatch()
-    parts.calibration.check_model(parts.model.denoiser)
+    parts.judging.check_model(parts.model.denoiser)
     run = start_run(
         folder, kind="demo",
         spec=_build_spec(parts, seed, num_samples),
@@ -56,21 +63,27 @@ def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int) -> 
     )  # fmt: skip
     outputs = generate_outputs(parts.model, num_samples, seed=seed, stream="demo")
     images = as_unit(outputs.pictures)
-    detector = parts.calibration.detector
-    scores = detector.score(parts.model.denoiser, images, outputs.ids)
+    conditions = parts.model.draw_conditions(outputs.sources, seed=seed) if parts.told else None
+    detector = parts.judging.detector
+    scores = detector.score(parts.model.denoiser, images, outputs.ids, conditions=conditions)
     compared = _choose_compared(outputs, parts.model.recipe.demo_negatives)
     rows = np.flatnonzero(compared)
     others = images[rows], [outputs.ids[row] for row in rows]
-    twin = detector.score(parts.twin, *others)
+    shown = None if conditions is None else conditions[rows]
+    twin = detector.score(parts.twin, *others, conditions=shown)
     paper = parts.rivals.paper.score(parts.model.denoiser, *others)
     residual = parts.rivals.residual.score(parts.model.denoiser, *others)
-    judgement = judge(parts.calibration, scores, outputs.pictures)
+    nothing = (
+        parts.calibration.detector.score(parts.model.denoiser, *others) if parts.told else None
+    )
+    judgement = judge(parts.judging, scores, outputs.pictures)
     evidence = Evidence(
         outputs=outputs,
         scores=scores.values.numpy(),
         compared=compared,
         twin=_spread(twin, compared),
         paper=_spread(paper, compared),
+        told_nothing=None if nothing is None else _spread(nothing, compared),
         baselines={
             "denoising_residual": _spread(residual, compared),
             **_score_baselines(parts.rivals, outputs),
@@ -78,7 +91,7 @@ def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int) -> 
         verdicts=np.array(judgement.verdicts),
     )
     statistics = Stopwatch()
-    results = evaluate(evidence, parts.calibration)
+    results = evaluate(evidence, parts.judging)
     results["profiles"] = _write_arrays(run, parts, outputs, scores)
     results["most_copied"] = _count_copies(parts.model, outputs)
     write_items(run, _build_items(parts.model, evidence, scores, judgement))
@@ -86,6 +99,11 @@ def run_demo(parts: DemoParts, folder: Path, *, seed: int, num_samples: int) -> 
         "sample and label": describe_cost(outputs.evaluations, outputs.seconds),
         "score": describe_cost(scores.evaluations, scores.seconds),
         "score by the clean twin": describe_cost(twin.evaluations, twin.seconds),
+        **(
+            {"told nothing": describe_cost(nothing.evaluations, nothing.seconds)}
+            if nothing
+            else {}
+        ),
         "paper's statistic": describe_cost(paper.evaluations, paper.seconds),
         "denoising residual": describe_cost(residual.evaluations, residual.seconds),
         "intervals": describe_cost(0, statistics.seconds),
@@ -100,7 +118,7 @@ def _build_spec(parts: DemoParts, seed: int, num_samples: int) -> dict[str, Any]
         "seed": seed,
         "num_samples": num_samples,
         "sampler": parts.model.recipe.sampler.model_dump(),
-        "detector": parts.calibration.detector.describe(),
+        "detector": parts.judging.detector.describe(),
         "paper": parts.rivals.paper.describe(),
         "residual": parts.rivals.residual.model_dump(),
     }
@@ -163,7 +181,7 @@ def _write_arrays(
     """Write pictures, calibration scores and two activation profiles; say whose they are."""
     nearest = parts.model.training_set.images[outputs.truth.picture]
     write_tensors(run, "images", {"samples": outputs.pictures.numpy(), "nearest": nearest.numpy()})
-    calibration = np.array(parts.calibration.scores, dtype=np.float32)
+    calibration = np.array(parts.judging.scores, dtype=np.float32)
     write_tensors(run, "calibration", {"scores": calibration})
     rows = _find_typical(outputs, scores.values)
     profiles, told = {}, {}

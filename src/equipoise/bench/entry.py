@@ -1,7 +1,8 @@
 """What takes part in a comparison: each detector with the variants one of which is chosen.
 
 Variants differ in the noise level: shares of the data's standard deviation where the image is
-looked at. Detectors that look at pure noise start at the largest level that the model knows. The
+looked at; where the condition is told they go up to levels at which little of it is left.
+Detectors that look at pure noise start at the largest level that the model knows. The
 spikiness, the paper's statistic and the denoising residual are those that the model ships; they
 were chosen, on the same half of the planted images, when the model was made.
 """
@@ -16,6 +17,7 @@ from equipoise.bench.baselines import (
 )
 from equipoise.bench.demo import DemoParts
 from equipoise.bench.fit import list_sigmas
+from equipoise.bench.fit_told import TOLD_SHARES
 from equipoise.bench.wording import PROMPT_STATISTICS, PromptBaseline
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
@@ -26,6 +28,7 @@ from equipoise.detection import (
     NoiseGap,
     OneStepConfidence,
     OneStepSimilarity,
+    ResidualGain,
     Sharpness,
     Spikiness,
     TiledDistance,
@@ -60,6 +63,7 @@ def list_entries(parts: DemoParts) -> list[Entry]:
     denoiser, sampler, rivals = parts.model.denoiser, parts.model.recipe.sampler, parts.rivals
     return [
         Entry("spikiness", (parts.calibration.detector,)),
+        Entry("told_spikiness", (parts.told.detector,) if parts.told else _list_told(denoiser)),
         Entry("paper_statistic", (rivals.paper,)),
         *_list_published(denoiser, sampler),
         Entry("denoising_residual", (rivals.residual,), baseline=True),
@@ -77,6 +81,7 @@ def list_entries_of_others(denoiser: Denoiser, sampler: SamplerSpec) -> list[Ent
     sites, sigmas = select_sites(denoiser, denoiser.default_sites), list_sigmas(denoiser)
     return [
         Entry("spikiness", tuple(Spikiness(sites=sites, sigma=sigma) for sigma in sigmas)),
+        Entry("told_spikiness", _list_told(denoiser)),
         Entry("paper_statistic", tuple(Spikiness(sites=sites[:1], sigma=s) for s in sigmas)),
         *_list_published(denoiser, sampler),
         Entry(
@@ -104,12 +109,26 @@ def select_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry
     return [entry for entry in entries if entry.name in {*names, "denoising_residual"}]
 
 
+def _list_wide(denoiser: Denoiser) -> list[float]:
+    """List noise levels up to those at which little of a picture is left."""
+    return [denoiser.snap(share * denoiser.data_std) for share in TOLD_SHARES]
+
+
+def _list_told(denoiser: Denoiser) -> tuple[Spikiness, ...]:
+    """List spikiness that is told the condition, at the default sites, units as they are."""
+    sites = select_sites(denoiser, denoiser.default_sites)
+    return tuple(
+        Spikiness(sites=sites, sigma=sigma, condition="own") for sigma in _list_wide(denoiser)
+    )
+
+
 def _list_published(denoiser: Denoiser, sampler: SamplerSpec) -> list[Entry]:
     """List the detectors of others, each with its variants."""
     top, near = denoiser.snap(SIGMA_MAX), list_sigmas(denoiser)
     low = denoiser.snap(SIGMA_LOW * denoiser.data_std)
     groups: list[tuple[Detector, ...]] = [
         tuple(IntrinsicDimension(sigma=sigma, draws=DRAWS) for sigma in near),
+        tuple(ResidualGain(sigma=sigma, draws=DRAWS) for sigma in _list_wide(denoiser)),
         (NoiseGap(sigma=top, draws=DRAWS),),
         (NoiseGap(sigma=top, steps=GAP_STEPS, draws=1),),
         tuple(NoiseGap(sigma=sigma, start="image", draws=DRAWS) for sigma in near),

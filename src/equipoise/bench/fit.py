@@ -93,8 +93,8 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
     Raises:
         CalibrationError: when the model made too few copies or novel outputs.
     """
-    outputs = generate_outputs(model, NUM_OUTPUTS, seed=model.recipe.seed, stream="recipe")
-    reference, selected, remaining = _split(outputs)
+    outputs = draw_outputs(model)
+    reference, selected, _ = split_outputs(outputs)
     planted = name_copies(outputs, selected)
     cells = sweep_outputs(model, outputs, selected=selected, reference=reference)
     # A few dozen planted images cannot choose among a thousand combinations; the default sites
@@ -102,27 +102,72 @@ def fit_zoo_model(model: ZooModel) -> Fitted:
     joined = select_sites(model.denoiser, model.denoiser.default_sites)
     chosen = choose_cell([cell for cell in cells if cell.detector.sites == joined], planted)
     paper = choose_cell([cell for cell in cells if is_paper_recipe(cell.detector)], planted)
-    calibrated = _pick(outputs, remaining)
-    copied = _score_copies(model, chosen.detector, outputs)
-    scores = chosen.detector.score(model.denoiser, as_unit(calibrated.pictures), calibrated.ids)
-    calibration = calibrate_scores(
-        chosen.detector, model.denoiser, scores.values, calibrated.pictures,
-        fpr=PROMISED, null="generated and novel",
-        selection={
-            "auroc": chosen.auroc,
-            "copies": int((planted >= 0).sum()),
-            "planted_images": len(planted[planted >= 0].unique()),
-            "novel": int((planted < 0).sum()),
-            "cells": len(cells),
-        },
-        copies=copied,
-    )  # fmt: skip
+    calibration = calibrate_detector(
+        model,
+        chosen.detector,
+        outputs,
+        selection=describe_choice(chosen.auroc, planted, len(cells)),
+    )
     rivals = Rivals(
         paper=paper.detector,
         residual=choose_residual(model, outputs, selected),
         picture_signs=_choose_signs(_pick(outputs, selected), planted),
     )
     return Fitted(calibration, rivals, outputs)
+
+
+def draw_outputs(model: ZooModel) -> LabelledOutputs:
+    """Draw the outputs that everything is fitted on."""
+    return generate_outputs(model, NUM_OUTPUTS, seed=model.recipe.seed, stream="recipe")
+
+
+def describe_choice(
+    auroc: float, planted: torch.Tensor, cells: int
+) -> dict[str, float | int | str]:
+    """Say for the record how a detector was chosen, and on what."""
+    return {
+        "auroc": auroc,
+        "copies": int((planted >= 0).sum()),
+        "planted_images": len(planted[planted >= 0].unique()),
+        "novel": int((planted < 0).sum()),
+        "cells": cells,
+    }
+
+
+def calibrate_detector(
+    model: ZooModel,
+    detector: Spikiness,
+    outputs: LabelledOutputs,
+    *,
+    selection: dict[str, float | int | str],
+) -> Calibration:
+    """Set the threshold on the novel outputs that remain; score the copies of the report half."""
+    remaining, copied = split_outputs(outputs)[2], np.flatnonzero(outputs.copies_of("report"))
+
+    def score(rows: np.ndarray) -> torch.Tensor:
+        part = _pick(outputs, rows)
+        told = detector.condition == "own"
+        conditions = draw_conditions(model, outputs, rows) if told else None
+        return detector.score(
+            model.denoiser, as_unit(part.pictures), part.ids, conditions=conditions
+        ).values
+
+    images, scores = outputs.nearest[copied], score(copied) if len(copied) else torch.zeros(0)
+    return calibrate_scores(
+        detector, model.denoiser, score(remaining), outputs.pictures[torch.from_numpy(remaining)],
+        fpr=PROMISED, null="generated and novel", selection=selection,
+        copies=tuple(
+            KnownCopies(image=int(image), scores=tuple(scores[images == image].tolist()))
+            for image in np.unique(images)
+        ),
+    )  # fmt: skip
+
+
+def draw_conditions(
+    model: ZooModel, outputs: LabelledOutputs, rows: np.ndarray
+) -> torch.Tensor | None:
+    """Draw again what outputs of `draw_outputs` were asked for."""
+    return model.draw_conditions([outputs.sources[row] for row in rows], seed=model.recipe.seed)
 
 
 def sweep_outputs(
@@ -169,24 +214,12 @@ def _pick(outputs: LabelledOutputs, rows: np.ndarray) -> _Part:
     return _Part(outputs.pictures[torch.from_numpy(rows)], [outputs.ids[row] for row in rows])
 
 
-def _score_copies(
-    model: ZooModel, detector: Spikiness, outputs: LabelledOutputs
-) -> tuple[KnownCopies, ...]:
-    """Score the copies of the report half, image by image."""
-    rows = np.flatnonzero(outputs.copies_of("report"))
-    if not len(rows):
-        return ()
-    part = _pick(outputs, rows)
-    scores = detector.score(model.denoiser, as_unit(part.pictures), part.ids).values
-    images = outputs.nearest[rows]
-    return tuple(
-        KnownCopies(image=int(image), scores=tuple(scores[images == image].tolist()))
-        for image in np.unique(images)
-    )
+def split_outputs(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows of the reference, of the selection and of the calibration.
 
-
-def _split(outputs: LabelledOutputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows of the reference, of the selection and of the calibration."""
+    Raises:
+        CalibrationError: when the model made too few copies or novel outputs.
+    """
     novel = np.flatnonzero(outputs.novel)
     copies = np.flatnonzero(outputs.copies_of("selection"))
     reference, others, remaining = np.split(

@@ -10,12 +10,20 @@ from equipoise.bench.fit import load_rivals
 from equipoise.denoisers import check_device
 from equipoise.detection import load_calibration
 from equipoise.errors import BadInputError
-from equipoise.zoo.package import MODELS, PREFIX, find_recipe, load_denoiser, load_zoo
+from equipoise.zoo.package import (
+    CALIBRATION,
+    MODELS,
+    PREFIX,
+    TOLD,
+    find_recipe,
+    load_denoiser,
+    load_zoo,
+)
 from equipoise.zoo.recipe import RECIPES, find_twin
 
 
 def load_parts(name: str, *, device: str = "cpu", folder: Path = MODELS) -> DemoParts:
-    """Load a zoo model, its clean twin, its calibration and its rivals.
+    """Load a zoo model, its clean twin, its calibrations and its rivals.
 
     Raises:
         BadInputError: for a clean twin, which has no copies to find.
@@ -29,12 +37,14 @@ def load_parts(name: str, *, device: str = "cpu", folder: Path = MODELS) -> Demo
             "Give the model whose twin it is."
         )
     shipped = folder / model.recipe.name
+    told = shipped / TOLD
     return DemoParts(
         model.to(device),
         twin.name,
         load_denoiser(twin.name, folder).to(device, torch.float32),
-        load_calibration(shipped / "calibration.json"),
+        load_calibration(shipped / CALIBRATION),
         load_rivals(shipped / "rivals.json"),
+        load_calibration(told) if told.is_file() else None,
     )
 
 
@@ -55,7 +65,7 @@ def load_exhibit(name: str, *, device: str = "cpu", folder: Path = MODELS) -> Ex
     check_device(device)
     model = load_zoo(name, folder).to(device)
     twin = find_twin(model.recipe)
-    shipped = folder / model.recipe.name / "calibration.json"
+    shipped = folder / model.recipe.name / CALIBRATION
     is_final = "@" not in name  # a calibration belongs to the weights it was fitted on
     return Exhibit(
         model,

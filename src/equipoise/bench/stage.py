@@ -91,7 +91,7 @@ def build_stage(model: ZooModel, *, seed: int, num_samples: int) -> Stage:
     novel, others = np.flatnonzero(first.novel), np.flatnonzero(second.novel)
     sizes = (len(chosen_on), len(told), len(novel) - NUM_CHOOSE, len(others))
     check_sizes(*sizes, remedy="Draw more with --num-samples.")
-    outputs = [_build_items(model, part, seed) for part in (first, second)]
+    outputs = [build_items(model, part, seed=seed) for part in (first, second)]
     return Stage(
         choose=outputs[0].pick(np.concatenate([chosen_on, novel[:NUM_CHOOSE]])),
         calibrate=outputs[0].pick(novel[NUM_CHOOSE:]),
@@ -106,7 +106,14 @@ def _find_copies(outputs: LabelledOutputs, split: str) -> np.ndarray:
     return np.flatnonzero(outputs.copies_of(split))
 
 
-def _build_items(model: ZooModel, outputs: LabelledOutputs, seed: int) -> Items:
+def build_items(model: ZooModel, outputs: LabelledOutputs, *, seed: int) -> Items:
+    """Put labelled outputs together with what each was asked for.
+
+    Args:
+        model: What made them.
+        outputs: The outputs.
+        seed: The seed they were drawn with.
+    """
     conditions = model.draw_conditions(outputs.sources, seed=seed)
     is_copy = (outputs.labels == "copy") & (outputs.splits != "")
     planted = np.where(is_copy, outputs.nearest, -1)

@@ -34,6 +34,8 @@ class Evidence:
     """What the twin, the paper's statistic and the residual have scored; the others are NaN."""
     twin: np.ndarray
     paper: np.ndarray
+    told_nothing: np.ndarray | None
+    """Spikiness told nothing, beside one that is told the prompt; None where that judges."""
     baselines: dict[str, np.ndarray]
     verdicts: np.ndarray
 
@@ -71,6 +73,9 @@ def evaluate(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
         "clean_twin_auroc": twin,
         "planted_minus_twin": difference,
         "partly_content": is_partly_content(twin, difference),
+        "told_nothing": None
+        if evidence.told_nothing is None
+        else evidence.area(evidence.told_nothing),
         "paper_statistic": evidence.area(evidence.paper),
         "baselines": {name: evidence.area(s) for name, s in evidence.baselines.items()},
         "tpr_at_same_fpr": _compare_sensitivities(evidence, calibration.promised),
@@ -130,6 +135,7 @@ def _compare_sensitivities(evidence: Evidence, fpr: float) -> dict[str, Estimate
     novel = evidence.shared_novel
     columns = {
         "spikiness": evidence.scores,
+        "told_nothing": evidence.told_nothing,
         "paper_statistic": evidence.paper,
         "denoising_residual": evidence.baselines["denoising_residual"],
     }
@@ -141,6 +147,7 @@ def _compare_sensitivities(evidence: Evidence, fpr: float) -> dict[str, Estimate
             allowed_above=int(fpr * novel.sum()),
         )
         for name, column in columns.items()
+        if column is not None
     }
 
 

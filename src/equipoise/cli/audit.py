@@ -10,7 +10,6 @@ from cyclopts.validators import Number
 from equipoise.cli.adapter import refuse_words, run_adapter
 from equipoise.cli.engine import Engine, run_with
 from equipoise.cli.output import Count, Device, Json, Model, Size, emit, name_run, show_rate
-from equipoise.errors import BadInputError
 
 if TYPE_CHECKING:
     from equipoise.runs import Run
@@ -32,6 +31,7 @@ def audit(
     generate: Count | None = None,
     prompts: Path | None = None,
     calibration: Path | None = None,
+    told: bool = False,
     adapter: Path | None = None,
     fdr: Share = 0.1,
     caption: str | None = None,
@@ -58,11 +58,13 @@ def audit(
         generate: Audit this many fresh outputs of the model instead.
         prompts: With --generate, ask for these, one a line, in turn (text-to-image models).
         calibration: Calibration file; default the one shipped with the model.
+        told: Take the shipped calibration of a detector that is told what each picture was asked
+            for: the prompt of an output, or the caption beside a picture.
         adapter: A LoRA of the model (a file, or a folder of peft): which of the --training images
             did it memorize, compared with the model without it and with --held-out images?
         fdr: With --adapter, share of false discoveries among what it learned that is allowed.
-        caption: With --adapter, what pictures were called in its training that have no NAME.txt
-            beside them and no line in a metadata.jsonl.
+        caption: What pictures were called that have no NAME.txt beside them and no line in a
+            metadata.jsonl; read with --adapter, and where the detector is told.
         training: Training images: flagged items are shown beside the nearest.
         held_out: Images the model never saw: with --training, the whole model is tested.
         fail_above: Exit with code 3 when the share of copies is shown to lie above this, and write
@@ -78,20 +80,20 @@ def audit(
     if adapter is not None:
         refuse_words(
             images=images, generate=generate, prompts=prompts, fail_above=fail_above,
-            engine=None if engine == "local" else engine, address=address, workers=workers,
+            told=told or None, engine=None if engine == "local" else engine, address=address,
+            workers=workers,
         )  # fmt: skip
         return run_adapter(
             folder, model=model, adapter=adapter, training=training, held_out=held_out,
             caption=caption, calibration=calibration, fdr=fdr, device=device, size=size,
             as_json=as_json,
         )  # fmt: skip
-    if caption is not None:
-        raise BadInputError("--caption is read with --adapter only. Leave it out.")
     from equipoise.auditing.parts import AuditRequest
 
     request = AuditRequest(
         model=model, images=images, generate=generate, prompts=prompts, calibration=calibration,
-        training=training, held_out=held_out, seed=seed, device=device, size=size,
+        training=training, held_out=held_out, seed=seed, device=device, size=size, told=told,
+        caption=caption,
     )  # fmt: skip
     run = run_with(request, folder, engine=engine, address=address, workers=workers)
     return 0 if run is None else _conclude(run, fail_above=fail_above, as_json=as_json)

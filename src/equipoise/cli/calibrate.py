@@ -16,6 +16,7 @@ def calibrate(
     reference: str | None = None,
     training: str | None = None,
     sweep: Path | None = None,
+    told: bool = False,
     fpr: float = 0.01,
     seed: int = 0,
     size: Size = None,
@@ -35,6 +36,8 @@ def calibrate(
         reference: Calibrate on the pictures in this folder, which the model has not memorized.
         training: Training images: with --generate, copies and doubtful outputs are left out.
         sweep: Run folder of `equipoise sweep --reference`: calibrate the detector it chose.
+        told: Tell the model what each picture was asked for: what outputs are drawn with, or the
+            captions beside the pictures of --reference (NAME.txt or metadata.jsonl).
         fpr: Promised false-positive rate; needs at least 1/fpr - 1 pictures.
         seed: Seed of the fresh outputs.
         precision: Arithmetic of the detector, from then on; auto tries bfloat16 on the first
@@ -45,7 +48,7 @@ def calibrate(
     found = calibrate_model(
         model, generate=generate, prompts=prompts, reference=reference, training=training,
         fpr=fpr, seed=seed, device=device,
-        size=size, sweep=sweep, precision=precision,
+        size=size, sweep=sweep, precision=precision, told=told,
     )  # fmt: skip
     calibration = found.calibration
     calibration.save(out)

@@ -13,6 +13,7 @@ ANSWERS = (
     "planted_minus_twin",
     "partly_content",
     "baselines",
+    "told_nothing",
     "paper_statistic",
     "tpr_at_same_fpr",
     "oracle",
@@ -56,8 +57,10 @@ def demo(
 def _describe(document: dict[str, Any]) -> str:
     fpr, labels = document["fpr"], document["labels"]
     flagged = document["verdicts"].get("memorized", 0)
+    told = {"told_nothing": document["told_nothing"]} if document["told_nothing"] else {}
     areas = {
         "spikiness": document["auroc"],
+        **told,
         "paper_statistic": document["paper_statistic"],
         **document["baselines"],
         "clean twin, same images": document["clean_twin_auroc"],

@@ -14,7 +14,6 @@ from equipoise.detection.calibration import (
     q_values,
 )
 from equipoise.detection.card import Card, Detector, find_obstacle
-from equipoise.detection.conditioned import ConditionedSpikiness
 from equipoise.detection.confidence import OneStepConfidence
 from equipoise.detection.dimension import IntrinsicDimension
 from equipoise.detection.drawn import DrawnDetector, Measure
@@ -26,18 +25,19 @@ from equipoise.detection.draws import (
     Stopwatch,
     score_draws,
 )
+from equipoise.detection.gain import ResidualGain
 from equipoise.detection.gap import NoiseGap
 from equipoise.detection.heatmap import Heat, has_places, measure_heat
 from equipoise.detection.look import Look
 from equipoise.detection.precision import Trial, try_precisions
 from equipoise.detection.preset import PRESETS, Preset, build_preset
+from equipoise.detection.scale import Scale, UnitScale, Whitening
 from equipoise.detection.sensitivity import KnownCopies, Sensitivity, measure_sensitivity
 from equipoise.detection.sharpness import Sharpness
 from equipoise.detection.similarity import OneStepSimilarity
 from equipoise.detection.spikiness import (
     DEFAULT_DRAWS,
     Spikiness,
-    UnitScale,
     build_default,
     join_units,
 )
@@ -49,7 +49,6 @@ from equipoise.detection.sweep import (
     weighted_auroc,
 )
 from equipoise.detection.tiling import TiledDistance
-from equipoise.detection.whitening import WhitenedSpikiness, Whitening, fit_whitened
 
 __all__ = [
     "DEFAULT_BATCH",
@@ -60,7 +59,6 @@ __all__ = [
     "Calibration",
     "Card",
     "ChosenCell",
-    "ConditionedSpikiness",
     "Detector",
     "DrawnDetector",
     "Heat",
@@ -77,6 +75,8 @@ __all__ = [
     "OneStepSimilarity",
     "Precision",
     "Preset",
+    "ResidualGain",
+    "Scale",
     "Scores",
     "Sensitivity",
     "Sharpness",
@@ -87,14 +87,12 @@ __all__ = [
     "Trial",
     "UnitScale",
     "Verdict",
-    "WhitenedSpikiness",
     "Whitening",
     "build_default",
     "build_preset",
     "calibrate_scores",
     "choose_cell",
     "find_obstacle",
-    "fit_whitened",
     "has_places",
     "join_units",
     "judge",

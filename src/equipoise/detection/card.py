@@ -96,12 +96,14 @@ def list_cross_attention(denoiser: Denoiser) -> tuple[str, ...]:
 
 def require_conditions(
     card: Card, denoiser: Denoiser, conditions: Shaped[Tensor, "case ..."] | None, count: int
-) -> Shaped[Tensor, "case ..."]:
-    """Return the conditions, or refuse.
+) -> Shaped[Tensor, "case ..."] | None:
+    """Return the conditions, None for a detector that needs none, or refuse.
 
     Raises:
         BadInputError: when the model takes none, none are given, or not one an image.
     """
+    if "condition" not in card.needs:
+        return None
     obstacle = find_obstacle(card, denoiser)
     if obstacle:
         raise BadInputError(f'The detector "{card.name}" {obstacle}. Use one that needs none.')

@@ -72,9 +72,7 @@ class DrawnDetector(BaseModel, ABC):
             NonFiniteError: when an image holds NaN or infinity.
         """
         watch = Stopwatch()
-        given = None
-        if "condition" in self.card.needs:
-            given = require_conditions(self.card, denoiser, conditions, len(ids))
+        given = require_conditions(self.card, denoiser, conditions, len(ids))
         values = score_draws(
             denoiser, images, ids, self.build_measure(denoiser),
             sigma=self.sigma, draws=self.draws, seed=self.seed, conditions=given, batch=batch,

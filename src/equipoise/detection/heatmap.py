@@ -23,11 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
 from equipoise.denoisers.protocol import Denoiser
+from equipoise.detection.card import require_conditions
 from equipoise.detection.draws import DEFAULT_BATCH, Noisy, score_draws
 from equipoise.detection.spikiness import Spikiness, join_units
 from equipoise.errors import BadInputError
@@ -50,6 +51,7 @@ def measure_heat(
     detector: Spikiness,
     ids: Sequence[str],
     *,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
     batch: int = DEFAULT_BATCH,
 ) -> Heat:
     """Take the scores of images apart by place; costs the evaluations of the scores once more.
@@ -59,6 +61,7 @@ def measure_heat(
         images: Values in [0, 1].
         detector: Where and how to look, sign included.
         ids: One id an image, which keys its noise: those of the scores.
+        conditions: One an image, where the detector is told them.
         batch: Noisy images a forward; does not change the result.
 
     Raises:
@@ -67,7 +70,9 @@ def measure_heat(
     size = (denoiser.image_shape[-2], denoiser.image_shape[-1])
 
     def measure_noisy(noisy: Noisy) -> Tensor:
-        seen = observe(denoiser, noisy.x, noisy.sigma, detector.sites, pooling="none")
+        seen = observe(
+            denoiser, noisy.x, noisy.sigma, detector.sites, pooling="none", cond=noisy.cond
+        )
         parts, units = split_score(detector, [seen[site].tensor for site in detector.sites])
         maps = torch.stack([spread_part(part, size) for part in parts]).sum(dim=0)
         return torch.cat([maps.flatten(1), units], dim=1)
@@ -76,6 +81,7 @@ def measure_heat(
         denoiser, images, ids, measure_noisy,
         sigma=detector.sigma, draws=detector.draws, seed=detector.seed,
         precision=detector.precision, batch=batch,
+        conditions=require_conditions(detector.card, denoiser, conditions, len(ids)),
     ).mean(dim=1)  # fmt: skip
     pixels = size[0] * size[1]
     return Heat(joined[:, :pixels].unflatten(1, size), joined[:, pixels:])

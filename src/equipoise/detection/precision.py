@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy import stats
 from torch import Tensor
 
@@ -54,16 +54,19 @@ def try_precisions(
     detector: Spikiness,
     images: Float[Tensor, "case ..."],
     ids: Sequence[str],
+    *,
+    conditions: Shaped[Tensor, "case ..."] | None = None,
 ) -> Trial:
     """Score the first pictures in both precisions, each once before it is timed."""
-    images, ids = images[:TRIED], ids[:TRIED]
 
-    def score(precision: Precision) -> Scores:
+    def score(precision: Precision, count: int) -> Scores:
         chosen = detector.model_copy(update={"precision": precision})
-        chosen.score(denoiser, images[:1], ids[:1])
-        return chosen.score(denoiser, images, ids)
+        told = None if conditions is None else conditions[:count]
+        return chosen.score(denoiser, images[:count], ids[:count], conditions=told)
 
-    return compare(score("float32"), score("bfloat16"))
+    for precision in ("float32", "bfloat16"):
+        score(precision, 1)
+    return compare(score("float32", TRIED), score("bfloat16", TRIED))
 
 
 def compare(full: Scores, half: Scores) -> Trial:

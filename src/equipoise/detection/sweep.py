@@ -14,7 +14,8 @@ from torch import Tensor
 
 from equipoise.denoisers.protocol import Denoiser
 from equipoise.detection.draws import DEFAULT_BATCH, Noisy, score_draws
-from equipoise.detection.spikiness import DEFAULT_DRAWS, Spikiness, UnitScale, join_units
+from equipoise.detection.scale import UnitScale
+from equipoise.detection.spikiness import DEFAULT_DRAWS, Spikiness, join_units
 from equipoise.errors import CalibrationError
 from equipoise.representation import STATISTICS, Pooling, observe, pool, select_sites
 

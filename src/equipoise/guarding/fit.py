@@ -21,7 +21,6 @@ from equipoise.detection import (
     Mode,
     Null,
     Spikiness,
-    UnitScale,
     calibrate_scores,
 )
 from equipoise.errors import CalibrationError
@@ -74,8 +73,14 @@ def collect_evidence(
         mode: In mode "check" nothing is read on the way.
 
     Raises:
-        CalibrationError: when some calls are guided and others are not.
+        CalibrationError: when some calls are guided and others are not; in mode "check" for a
+            detector that is told what outputs were asked for.
     """
+    if mode == "check" and detector.condition == "own":
+        raise CalibrationError(
+            'Mode "check" looks with the empty condition, and this detector is told what each '
+            'output was asked for. Give one that is told nothing, or the mode "free".'
+        )
     seen: dict[float, list[list[Tensor]]] = {}
     samples: list[Tensor] = []
     images: list[Any] = []
@@ -169,7 +174,7 @@ def choose_levels(
 
 def _fit_look(evidence: Evidence, detector: Spikiness, sigma: float) -> Look:
     visits = evidence.units[sigma]
-    scale = UnitScale.fit(torch.cat(list(visits))) if detector.scale else None
+    scale = detector.scale.refit(torch.cat(list(visits))) if detector.scale else None
     update = {"sigma": sigma, "draws": len(visits), "scale": scale}
     plain = Look(detector=detector.model_copy(update=update), mean=0, std=1)
     scores = score_look(plain, visits)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equipoise.denoisers import Denoiser
 from equipoise.detection import Calibration
+from equipoise.errors import CalibrationError
 from equipoise.images import as_unit, content_ids, quantize
 
 
@@ -25,6 +26,11 @@ class SafetyChecker:
 
     def __post_init__(self) -> None:
         self.calibration.check_model(self.denoiser)
+        if self.calibration.detector.condition == "own":
+            raise CalibrationError(
+                "A pipeline does not say to its safety checker what a picture was asked for, "
+                "which this calibration's detector is told. Give one made without --told."
+            )
 
     def __call__(
         self, images: Float[Tensor, "case channel height width"], clip_input: object

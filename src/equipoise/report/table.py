@@ -24,7 +24,7 @@ class Rival:
 
 
 def list_rivals(results: Mapping[str, Any]) -> list[Rival]:
-    """List detector, paper's statistic, baselines (best first), twin and oracle."""
+    """List detector, told nothing, paper's statistic, baselines (best first), twin, oracle."""
     grey = get_mapping(results.get("with_grey_as_negative"))
     baselines = get_mapping(results.get("baselines"))
     trivial = [
@@ -35,6 +35,10 @@ def list_rivals(results: Mapping[str, Any]) -> list[Rival]:
     rivals = [
         Rival("This detector", "novel as negatives", "warm", get_rate(results.get("auroc"))),
         Rival("This detector", "novel and grey as negatives", "warm", get_rate(grey.get("auroc"))),
+        Rival(
+            "Told nothing", "this model\u2019s detector for images of unknown prompts", "warm",
+            get_rate(results.get("told_nothing")),
+        ),
         Rival(
             "Paper\u2019s statistic", "standard deviation of max-pooled units", "ink",
             get_rate(results.get("paper_statistic")),

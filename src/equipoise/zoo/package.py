@@ -5,6 +5,7 @@
     models/NAME/saves/STEP.safetensors       the same training, earlier
     models/NAME/card.json                    recipe, hashes, loss curve, planted list, figures
     models/NAME/calibration.json             shipped calibration
+    models/NAME/calibration-told.json        that of the detector which is told the prompt
     models/NAME/rivals.json                  what the detector is compared with
     models/PICTURES/pictures.safetensors     training images with their classes, held-out images
 
@@ -49,6 +50,7 @@ from equipoise.zoo.training import Lesson
 MODELS = Path(__file__).parent / "models"
 PREFIX = "zoo:"
 PICTURES = "fashion-16px"
+CALIBRATION, TOLD = "calibration.json", "calibration-told.json"
 ENCODED_AT_ONCE = 100
 
 
