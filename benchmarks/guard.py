@@ -5,7 +5,9 @@
 
 Fitted on novel outputs of one seed, reported on outputs of another: copies of the *report* half of
 the planted images, on which nothing was chosen, and novel outputs. The rival is the detector of
-finished pictures with as many noise draws, its threshold set on the same outputs.
+finished pictures with as many noise draws, its threshold set on the same outputs. Where a model
+ships a detector that is told the prompt, it stands beside the one that is told nothing, and
+*resample* and what it costs are those of the told one.
 
 What *resample* changes is measured on the outputs of the report seed: the share of copies, and
 whether what is no copy stays what it was. The latter is an equivalence test: along each of the
@@ -25,7 +27,7 @@ from scipy import stats
 
 from equipoise.auditing.subject import Subject, open_subject
 from equipoise.bench.interval import estimate_auroc, estimate_sensitivity, exact_rate
-from equipoise.detection import Calibration, calibrate_scores, load_calibration
+from equipoise.detection import Calibration, Spikiness, calibrate_scores, load_calibration
 from equipoise.guarding.fit import REFERENCE_SHARE, Evidence, collect_evidence, fit_guard
 from equipoise.guarding.guard import Guard, score_final
 from equipoise.guarding.sampler import SamplerSource
@@ -47,7 +49,9 @@ TIMED_BATCH, TIMED_PAIRS = 64, 3
 class Outputs:
     """Generations with what was seen on the way, and the truth about them."""
 
-    evidence: Evidence
+    evidence: dict[str, Evidence]
+    """By detector, see `list_detectors`."""
+    conditions: torch.Tensor | None
     pictures: torch.Tensor
     labels: np.ndarray
     report: np.ndarray
@@ -69,13 +73,22 @@ class Score:
     evaluations: str
 
 
+def list_detectors(subject: Subject) -> dict[str, Spikiness]:
+    """List what a model ships: a detector told nothing, and one told the prompt where it has it."""
+    paths = {"": subject.shipped, "told": subject.told}
+    return {name: load_calibration(path).detector for name, path in paths.items() if path}
+
+
 def generate(model: ZooModel, subject: Subject, seed: int, count: int) -> Outputs:
     """Generate, keep what the sites showed at every noise level, and label."""
-    detector = load_calibration(subject.shipped).detector
-    calls = [{"item_ids": list_ids(seed, count), "seed": seed}]
-    evidence = collect_evidence(SamplerSource(subject), calls, detector, mode="free")
-    pictures = quantize(torch.stack(evidence.images))
-    return Outputs(evidence, pictures, *label(model, pictures))
+    ids, source = list_ids(seed, count), SamplerSource(subject)
+    evidence = {
+        name: collect_evidence(source, [{"item_ids": ids, "seed": seed}], detector, mode="free")
+        for name, detector in list_detectors(subject).items()
+    }
+    pictures = quantize(torch.stack(evidence[""].images))
+    conditions = subject.find_conditions(ids, seed=seed)
+    return Outputs(evidence, conditions, pictures, *label(model, pictures))
 
 
 def list_ids(seed: int, count: int) -> list[str]:
@@ -93,40 +106,45 @@ def label(model: ZooModel, pictures: torch.Tensor) -> tuple[np.ndarray, np.ndarr
 
 def score_modes(subject: Subject, fit: Outputs, report: Outputs) -> list[Score]:
     """Fit each mode on novel outputs of the one seed and score the outputs of the other."""
-    shipped, denoiser = load_calibration(subject.shipped), subject.denoiser
-    novel = fit.evidence.choose(torch.from_numpy(fit.novel))
-    scores = []
-    for mode in ("free", "early", "check"):
-        calibration = fit_guard(
-            denoiser, novel, shipped.detector, mode=mode, fpr=PROMISED, null="generated and novel"
-        )
-        if mode == "check":
-            values = score_final(calibration.detector, denoiser, report.evidence.x0)
-        else:
-            values = combine_looks(calibration.looks, report.evidence.units, mode=mode)
-        told = f"{share_of_forward(subject, calibration):.2f}" if mode == "check" else "0"
-        scores.append(Score(f"guard, {mode}", calibration, values.numpy(), told))
+    denoiser, scores = subject.denoiser, []
+    for name, detector in list_detectors(subject).items():
+        novel = fit.evidence[name].choose(torch.from_numpy(fit.novel))
+        seen, who = report.evidence[name], f"guard{' ' if name else ''}{name}"
+        for mode in ("free", "early") if name else ("free", "early", "check"):
+            calibration = fit_guard(
+                denoiser, novel, detector, mode=mode, fpr=PROMISED, null="generated and novel"
+            )
+            if mode == "check":
+                values = score_final(calibration.detector, denoiser, seen.x0)
+            else:
+                values = combine_looks(calibration.looks, seen.units, mode=mode)
+            cost = f"{share_of_forward(subject, calibration):.2f}" if mode == "check" else "0"
+            scores.append(Score(f"{who}, {mode}", calibration, values.numpy(), cost))
     return [*scores, *score_pictures(subject, fit, report)]
 
 
 def score_pictures(subject: Subject, fit: Outputs, report: Outputs) -> list[Score]:
-    """Score finished pictures by the shipped detector, with 1, 2 and 4 draws."""
-    shipped, denoiser = load_calibration(subject.shipped), subject.denoiser
-    columns = [
-        shipped.detector.score(denoiser, as_unit(part), content_ids(part)).per_draw
-        for part in (fit.pictures[torch.from_numpy(fit.novel)], report.pictures)
-    ]
-    skipped = int(REFERENCE_SHARE * len(columns[0]))  # as many as the guard's scale is measured on
-    share = share_of_forward(subject, shipped)
+    """Score finished pictures by the shipped detectors, with 1, 2 and 4 draws."""
     scores = []
-    for draws in (1, 2, 4):
-        known, values = (column[:, :draws].mean(dim=1) for column in columns)
-        calibration = calibrate_scores(
-            shipped.detector, denoiser, known[skipped:], None,
-            fpr=PROMISED, null="generated and novel",
-        )  # fmt: skip
-        name = f"finished picture, {draws} draw(s)"
-        scores.append(Score(name, calibration, values.numpy(), f"{draws * share:.2f}"))
+    for name, detector in list_detectors(subject).items():
+        columns = [
+            detector.score(
+                subject.denoiser, as_unit(one.pictures), content_ids(one.pictures),
+                conditions=one.conditions,
+            ).per_draw
+            for one in (fit, report)
+        ]  # fmt: skip
+        columns[0] = columns[0][torch.from_numpy(fit.novel)]
+        skipped = int(REFERENCE_SHARE * len(columns[0]))  # as many as the guard's scale takes
+        for draws in (1, 2, 4):
+            known, values = (column[:, :draws].mean(dim=1) for column in columns)
+            calibration = calibrate_scores(
+                detector, subject.denoiser, known[skipped:], None,
+                fpr=PROMISED, null="generated and novel",
+            )  # fmt: skip
+            cost = f"{draws * share_of_forward(subject, calibration):.2f}"
+            who = f"finished picture{' ' if name else ''}{name}, {draws} draw(s)"
+            scores.append(Score(who, calibration, values.numpy(), cost))
     return scores
 
 
@@ -157,14 +175,15 @@ def build_row(score: Score, report: Outputs) -> list[str]:
 def measure_early(score: Score, report: Outputs, evaluations: int) -> str:
     """Say how much of a generation of one output is saved where it is stopped."""
     calibration, spent = score.calibration, []
-    passed = sorted(report.evidence.units, reverse=True)
+    units = report.evidence["told" if calibration.conditioned else ""].units
+    passed = sorted(units, reverse=True)
     for row in np.flatnonzero(report.report & (score.values >= calibration.threshold)):
         for look in calibration.looks:
             sigma = look.detector.sigma
-            visits = [visit[row : row + 1] for visit in report.evidence.units[sigma]]
+            visits = [visit[row : row + 1] for visit in units[sigma]]
             if float(score_look(look, visits)) >= calibration.threshold:
                 before = passed[: passed.index(sigma) + 1]
-                spent.append(sum(len(report.evidence.units[level]) for level in before))
+                spent.append(sum(len(units[level]) for level in before))
                 break
     levels = ", ".join(f"{look.detector.sigma:.3g}" for look in calibration.looks)
     if not spent:
@@ -177,9 +196,9 @@ def measure_early(score: Score, report: Outputs, evaluations: int) -> str:
 
 def resample(model: ZooModel, subject: Subject, fit: Outputs, report: Outputs, fpr: float) -> str:
     """Generate the report's outputs again under action "resample" and compare what comes out."""
+    name, detector = list(list_detectors(subject).items())[-1]
     calibration = fit_guard(
-        subject.denoiser, fit.evidence.choose(torch.from_numpy(fit.novel)),
-        load_calibration(subject.shipped).detector,
+        subject.denoiser, fit.evidence[name].choose(torch.from_numpy(fit.novel)), detector,
         mode="free", fpr=fpr, null="generated and novel",
     )  # fmt: skip
     with Guard(SamplerSource(subject), calibration, action="resample") as checked:
@@ -187,13 +206,16 @@ def resample(model: ZooModel, subject: Subject, fit: Outputs, report: Outputs, f
     given = quantize(torch.stack([image for image in result.images if image is not None]))
     labels, copies = label(model, given)[0], report.labels == "copy"
     before, after = (exact_rate(int((x == "copy").sum()), len(x)) for x in (report.labels, labels))
-    scores = combine_looks(calibration.looks, report.evidence.units, mode="free").numpy()
+    scores = combine_looks(calibration.looks, report.evidence[name].units, mode="free").numpy()
     passed = scores < calibration.threshold
     implied = float((copies & passed).sum() / passed.sum())
-    fewer = f"{before['value'] / after['value']:.1f} times fewer" if after["value"] else "none is left"
+    fewer = (
+        f"{before['value'] / after['value']:.1f} times fewer" if after["value"] else "none is left"
+    )
     withheld = sum(image is None for image in result.images)
     return (
-        f"*resample* in mode free at a promised rate of {fpr:.0%}, at most 3 new seeds each: copies "
+        f"*resample* in mode free{', told,' if name else ''} at a promised rate of {fpr:.0%}, at "
+        "most 3 new seeds each: copies "
         f"of any planted image {show(before)} of {before['n']} before, {show(after)} of "
         f"{after['n']} afterwards, {fewer}; {implied:.3f} is what the recall over all of "
         f"these copies, {float((~passed)[copies].mean()):.3f}, implies. "
@@ -269,16 +291,21 @@ def write_section(name: str, *, num_fit: int, num_report: int) -> None:
     fit = generate(model, subject, FIT_SEED, num_fit)
     report = generate(model, subject, REPORT_SEED, num_report)
     scores = score_modes(subject, fit, report)
-    evaluations = sum(map(len, report.evidence.units.values()))
-    by_mode = {score.calibration.mode: score for score in scores[:3]}
-    free = by_mode["free"].calibration
-    levels = ", ".join(f"{look.detector.sigma:.3g}" for look in free.looks)
+    evaluations = sum(map(len, report.evidence[""].units.values()))
+    guards = [score for score in scores if score.calibration.mode != "image"]
+    levels = "; ".join(
+        f"{score.name.removeprefix('guard ')}: "
+        + ", ".join(f"{look.detector.sigma:.3g}" for look in score.calibration.looks)
+        for score in guards
+        if score.calibration.mode == "free"
+    ).replace("guard, ", "")
     print(f"## zoo:{name}\n")
     print(
         f"Fitted on {int(fit.novel.sum())} novel outputs, reported on {int(report.report.sum())} "
         f"copies of {len(set(report.nearest[report.report]))} planted images and "
-        f"{int(report.novel.sum())} novel outputs. *free* reads the forwards at sigma {levels}, "
-        f"{'with' if report.evidence.conditioned else 'without'} a condition. An output costs "
+        f"{int(report.novel.sum())} novel outputs. Forwards that are read, by sigma: {levels}. "
+        f"Told nothing, they are "
+        f"{'with' if report.evidence[''].conditioned else 'without'} a condition. An output costs "
         f"{evaluations} passes of the sampler.\n"
     )
     head = ["judged by", "AUROC", "TPR at the threshold", "false positives", "kept"]
@@ -286,10 +313,15 @@ def write_section(name: str, *, num_fit: int, num_report: int) -> None:
     print("|" + "---|" * 6)
     for score in scores:
         print("| " + " | ".join(build_row(score, report)) + " |")
-    print("\n" + measure_early(by_mode["early"], report, evaluations) + "\n")
+    early = [score for score in guards if score.calibration.mode == "early"]
+    print("\n" + measure_early(early[-1], report, evaluations) + "\n")
     for fpr in RESAMPLED:
         print(resample(model, subject, fit, report, fpr) + "\n", flush=True)
-    timed = {mode: score.calibration for mode, score in by_mode.items() if mode != "early"}
+    timed = {
+        score.name.removeprefix("guard").strip(", "): score.calibration
+        for score in guards
+        if score.calibration.mode != "early"
+    }
     print(measure_time(subject, timed) + "\n", flush=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from docstring import find_definition, list_fields
 from equipoise.zoo import recipe
-from equipoise.zoo.package import MODELS, read_card
+from equipoise.zoo.package import CALIBRATION, MODELS, TOLD, read_card
 from equipoise.zoo.recipe import RECIPES, find_twin
 
 FOLDER, OVERVIEW = Path("docs/zoo"), Path("docs/zoo.md")
@@ -147,15 +147,23 @@ def _describe_training(name: str, card: dict[str, Any]) -> str:
 
 
 def _describe_calibration(name: str) -> str:
-    path = MODELS / name / "calibration.json"
-    if not path.is_file():
-        return ""
+    titles = {CALIBRATION: "The detector that ships with it", TOLD: "The detector told the prompt"}
+    found = [MODELS / name / file for file in titles if (MODELS / name / file).is_file()]
+    return "\n\n".join(_describe_detector(path, titles[path.name]) for path in found)
+
+
+def _describe_detector(path: Path, title: str) -> str:
     told = json.loads(path.read_text())
     detector, selection = told["detector"], told["selection"]
     sites = ", ".join(f"`{site}`" for site in detector["sites"])
-    scaled = ", each unit scaled by its spread over novel outputs" if detector["scale"] else ""
+    scale = detector["scale"] or {}
+    scaled = ", each unit scaled by its spread over novel outputs" if "std" in scale else ""
+    if "axes" in scale:
+        scaled = (
+            f", units whitened by their covariance over novel outputs, {len(scale['axes'])} axes"
+        )
     return (
-        "## The detector that ships with it\n\n"
+        f"## {title}\n\n"
         f"The {detector['statistic']} over units of the {detector['pooling']}, at {sites}, sigma "
         f"{detector['sigma']:.3f}{scaled}; {detector['draws']} draws. Chosen among "
         f"{selection['cells']} combinations on {selection['copies']} copies of "

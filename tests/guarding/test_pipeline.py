@@ -125,7 +125,7 @@ def test_the_half_that_is_read_is_that_of_the_empty_condition(family, words, hal
     request_.run(watch)
     handle.remove()
     assert request_.guided == (half is not None)
-    assert request_.conditioned == (half is None and family != "ddpm")
+    assert request_.is_conditioned(told=False) == (half is None and family != "ddpm")
     # The same again from what the network was given at its last step.
     args, kwargs = given[-1]
     z = args[0]
@@ -143,6 +143,40 @@ def test_the_half_that_is_read_is_that_of_the_empty_condition(family, words, hal
             seen = observe(source.denoiser, x.float(), level, (site,))[site].tensor
         torch.testing.assert_close(watch.seen[float(sigma)][0].float(), seen.float())
     assert watch.seen[float(sigma)][0].shape[0] == 2
+
+
+@pytest.mark.parametrize(("family", "half"), [("stable", 1), ("dit", 0)])
+def test_told_it_is_the_half_with_the_condition(family, half, request):
+    source = PipelineSource(request.getfixturevalue(family))
+    site, halves = find_site(source.denoiser), []
+    (request_,) = source.ask(**CALLS[family], generator=seed(2))
+    watch = Watch((site,), pooling="max", sigmas=None, told=True)
+    with eq.capture(source.denoiser, site, pooling="max", stop=False) as tape:
+        handle = source.denoiser.network.register_forward_hook(
+            lambda *_: halves.append(tape[site].double())
+        )
+        request_.run(watch)
+        handle.remove()
+    assert request_.is_conditioned(told=True)
+    read = [visit for visits in watch.seen.values() for visit in visits]
+    wanted = [both.split(2)[half] for both in halves]
+    assert all(any(torch.equal(one, other) for other in wanted) for one in read)
+    assert not torch.equal(wanted[-1], halves[-1].split(2)[1 - half])
+
+
+def test_a_told_detector_guards_guided_calls_by_that_half(stable):
+    denoiser = build_from_pipeline(stable)
+    detector = Spikiness(sites=(find_site(denoiser),), sigma=denoiser.snap(0.5), condition="own")
+    calls = [CALLS["stable"] | {"generator": seed(i), "output_type": "np"} for i in range(4)]
+    calibration = eq.calibrate_guard(stable, detector, calls, fpr=0.2)
+    assert calibration.conditioned
+    call = CALLS["stable"] | {"output_type": "np"}
+    with eq.guard(stable, calibration) as checked:
+        told = checked(**call, generator=seed(9))
+    with eq.guard(stable, fit(stable, "stable")) as checked:
+        untold = checked(**call, generator=seed(9))
+    assert np.array_equal(np.stack(told.images), np.stack(untold.images))
+    assert [item.score for item in told.items] != [item.score for item in untold.items]
 
 
 def look(denoiser, x, sigma, site, cond):

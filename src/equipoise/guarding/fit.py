@@ -88,13 +88,16 @@ def collect_evidence(
     for call in calls:
         for request in source.ask(**call):
             watch = Watch(
-                detector.sites, pooling=detector.pooling, sigmas=() if mode == "check" else None
+                detector.sites,
+                pooling=detector.pooling,
+                sigmas=() if mode == "check" else None,
+                told=detector.condition == "own",
             )
             generation = request.run(watch)
             assert generation.x0 is not None
             samples.append(generation.x0)
             images += generation.images
-            kinds.add(request.conditioned)
+            kinds.add(request.is_conditioned(told=watch.told))
             for sigma, visits in watch.seen.items():
                 seen.setdefault(sigma, []).append(visits)
     if len(kinds) != 1:

@@ -4,7 +4,8 @@
         result = checked("a portrait", generator=generator)
     result.images, result.verdicts
 
-Three modes, told by the calibration. *free* reads forwards that the sampler makes anyway. *check*
+Three modes, told by the calibration. *free* reads forwards that the sampler makes anyway: of a
+guided one the half with the empty condition, or, where the detector is told, the other. *check*
 adds noise to the final sample and looks once, with the empty condition, in a truncated forward.
 *early* reads the sampler's forwards and takes the maximum over its looks; a batch ends as soon as
 all of its outputs are flagged.
@@ -183,13 +184,15 @@ class Guard:
     def _observe(self, request: Request, *, attempt: int) -> Checked:
         """Generate a batch and judge it."""
         calibration = self._calibration
-        if calibration.looks and calibration.conditioned != request.conditioned:
+        watch = JudgingWatch(calibration)
+        if calibration.looks and calibration.conditioned != request.is_conditioned(
+            told=watch.told
+        ):
             wanted = "the condition" if calibration.conditioned else "the empty condition"
             raise CalibrationError(
                 f"The calibration reads forwards with {wanted}, and this call has none. Call with "
                 "the guidance it was fitted with, or fit one for calls like this."
             )
-        watch = JudgingWatch(calibration)
         generation = request.run(watch)
         if calibration.mode == "check":
             assert generation.x0 is not None

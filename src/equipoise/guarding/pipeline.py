@@ -106,10 +106,9 @@ class PipelineRequest:
             and getattr(config, "time_cond_proj_dim", None) is None
         )
 
-    @property
-    def conditioned(self) -> bool:
-        """Whether the forwards have nothing but the condition."""
-        return self.source.timed.empty is not None and not self.guided
+    def is_conditioned(self, *, told: bool) -> bool:
+        """Whether what is read has the condition, not the empty one."""
+        return self.source.timed.empty is not None and (told or not self.guided)
 
     def run(self, watch: Watch) -> Generation:
         """Call the pipeline; ends at the step at which `watch.done`."""
@@ -169,6 +168,8 @@ class PipelineRequest:
         source, count = self.source, len(self.prompts)
         half = source.family.empty_half if self.guided else 0
         assert half is not None
+        if self.guided and watch.told:
+            half = 1 - half
         rows = slice(half * count, (half + 1) * count)
 
         def note(module: nn.Module, args: tuple, words: dict[str, Any], _: object) -> None:

@@ -60,10 +60,9 @@ class SamplerRequest:
             return [None] * len(self.item_ids)
         return [str(label) for label in self.conditions.tolist()]
 
-    @property
-    def conditioned(self) -> bool:
-        """Whether each output has a condition of its own and no empty one beside it."""
-        return self.conditions is not None and self.subject.sampler.guidance == 1
+    def is_conditioned(self, *, told: bool) -> bool:
+        """Whether what is read of each output has its condition, not the empty one beside it."""
+        return self.conditions is not None and (told or self.subject.sampler.guidance == 1)
 
     def run(self, watch: Watch) -> Generation:
         """Sample the batch; ends after the step at which `watch.done`."""

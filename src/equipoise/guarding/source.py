@@ -36,9 +36,12 @@ class Request(Protocol):
         """What each output is asked to show; None where nothing is asked."""
         ...
 
-    @property
-    def conditioned(self) -> bool:
-        """Whether the forwards that can be read have the condition, not the empty one."""
+    def is_conditioned(self, *, told: bool) -> bool:
+        """Whether the forwards that are read have the condition, not the empty one.
+
+        Args:
+            told: Whether of a guided forward the half with the condition is read.
+        """
         ...
 
     def run(self, watch: Watch) -> Generation:

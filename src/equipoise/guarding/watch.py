@@ -25,12 +25,19 @@ class Watch:
         sites: Where to look.
         pooling: Over space or tokens.
         sigmas: Noise levels that are read, data units; None reads all.
+        told: Of a guided forward, whether the half with the condition is read, not the empty one.
     """
 
     def __init__(
-        self, sites: Sequence[str], *, pooling: Pooling, sigmas: Sequence[float] | None
+        self,
+        sites: Sequence[str],
+        *,
+        pooling: Pooling,
+        sigmas: Sequence[float] | None,
+        told: bool = False,
     ) -> None:
         self.sites = tuple(sites)
+        self.told = told
         self.pooling: Pooling = pooling
         self.seen: dict[float, list[Float64[Tensor, "case unit"]]] = {}
         self._sigmas = sigmas
@@ -69,7 +76,8 @@ class JudgingWatch(Watch):
     def __init__(self, calibration: Calibration) -> None:
         detector = calibration.detector
         sigmas = [look.detector.sigma for look in calibration.looks]
-        super().__init__(detector.sites, pooling=detector.pooling, sigmas=sigmas)
+        told = detector.condition == "own"
+        super().__init__(detector.sites, pooling=detector.pooling, sigmas=sigmas, told=told)
         self._calibration = calibration
 
     @property

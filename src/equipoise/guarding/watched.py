@@ -56,7 +56,8 @@ class WatchedDenoiser:
         with capture(self.inner, watch.sites, pooling=watch.pooling, stop=False) as tape:
             answer = self.inner.denoise(x, sigma, cond)
             # A guided denoiser sees every sample twice, the empty condition first.
-            watch.note(level, {site: tape[site][: len(x)] for site in watch.sites})
+            half = slice(-len(x), None) if watch.told else slice(len(x))
+            watch.note(level, {site: tape[site][half] for site in watch.sites})
             return answer
         raise AssertionError("a capture that does not stop swallows nothing")
 
