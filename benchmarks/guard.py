@@ -1,7 +1,8 @@
 """Guard the samplers of zoo models, with known truth, and write the figures as a page.
 
     .venv/bin/python benchmarks/guard.py edm-fashion dit-fashion > docs/figures-guard.md
-    .venv/bin/python benchmarks/guard.py sd-emoji --fit 1500 --report 700 > docs/figures-guard-sd.md
+    .venv/bin/python benchmarks/guard.py sd-emoji --fit 1500 --report 700 \\
+        > docs/figures-guard-sd.md
 
 Fitted on novel outputs of one seed, reported on outputs of another: copies of the *report* half of
 the planted images, on which nothing was chosen, and novel outputs. The rival is the detector of
@@ -74,7 +75,7 @@ class Score:
 
 
 def list_detectors(subject: Subject) -> dict[str, Spikiness]:
-    """List what a model ships: a detector told nothing, and one told the prompt where it has it."""
+    """List the detectors that a model ships: told nothing and, where it has one, the prompt."""
     paths = {"": subject.shipped, "told": subject.told}
     return {name: load_calibration(path).detector for name, path in paths.items() if path}
 
@@ -189,8 +190,9 @@ def measure_early(score: Score, report: Outputs, evaluations: int) -> str:
     if not spent:
         return f"*early* looks at sigma {levels}, and flags no copy."
     return (
-        f"*early* looks at sigma {levels}. The {len(spent)} copies that it flags are flagged after "
-        f"{np.mean(spent):.1f} of {evaluations} evaluations on average (read off the same scores)."
+        f"*early*{', told,' if calibration.conditioned else ''} looks at sigma {levels}. The "
+        f"{len(spent)} copies that it flags are flagged after {np.mean(spent):.1f} of "
+        f"{evaluations} evaluations on average (read off the same scores)."
     )
 
 

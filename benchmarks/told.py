@@ -7,10 +7,12 @@ copies of the selection half of the planted images, for either way of asking, am
 `bench/fit_told.py` tries for the shipped detector; and reported on the other half and fresh
 outputs. Units are scaled by novel outputs, asked in the same way. Controls: the clean twin;
 whether a planted caption alone makes a score high, by the novel outputs of planted captions and
-by planted captions rendered again; training images that were shown once.
+by planted captions rendered again; training images that were shown once. Beside it what the
+prompt changes of the error: the residual gain, and the difference of squared errors of Zhai et
+al. (2024, arXiv 2405.14800) at one noise level.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +25,15 @@ from equipoise.bench.fit_told import TOLD_SHARES, list_readings
 from equipoise.bench.interval import estimate_auroc, estimate_sensitivity
 from equipoise.bench.stage import Items, Stage, build_stage
 from equipoise.denoisers import Denoiser
-from equipoise.detection import Spikiness, Whitening, weighted_auroc
+from equipoise.detection import (
+    DEFAULT_DRAWS,
+    Noisy,
+    Spikiness,
+    Whitening,
+    score_draws,
+    weighted_auroc,
+)
+from equipoise.detection.start import ask_twice, norm_of
 from equipoise.images import as_unit, content_ids
 from equipoise.representation import select_sites
 from equipoise.zoo.package import ZooModel, load_zoo
@@ -35,8 +45,25 @@ PROMISED = 0.01
 Told = Literal["empty", "own"]
 
 
-def describe(detector: Spikiness) -> str:
+@dataclass(frozen=True)
+class ErrorWay:
+    """What a prompt changes of the denoising error at a noise level."""
+
+    sigma: float
+    ratio: bool
+    """The logarithm of the ratio of both errors, or the difference of their squares."""
+
+    condition = "own"
+
+
+Way = Spikiness | ErrorWay
+
+
+def describe(detector: Way) -> str:
     """Say how a model is asked, and what is made of its answer."""
+    if isinstance(detector, ErrorWay):
+        name = "residual gain" if detector.ratio else "difference of squared errors"
+        return f"{name}, sigma {detector.sigma:.3g}"
     told = "the prompt" if detector.condition == "own" else "nothing"
     scale = detector.scale
     units = f"whitened, {len(scale.axes)} axes" if isinstance(scale, Whitening) else "scaled"
@@ -48,17 +75,33 @@ class Room:
 
     def __init__(self, denoiser: Denoiser, known: Items) -> None:
         self.denoiser, self.known = denoiser, known
-        self._seen: dict[tuple[int, Told, float], torch.Tensor] = {}
+        self._seen: dict[tuple[int, str, Told, float], torch.Tensor] = {}
 
-    def look(self, items: Items, detector: Spikiness) -> torch.Tensor:
-        """Return the units of every item and draw."""
-        key = (id(items), detector.condition, detector.sigma)
+    def look(self, items: Items, detector: Way) -> torch.Tensor:
+        """Return the units of every item and draw, or the error told nothing and told."""
+        key = (id(items), type(detector).__name__, detector.condition, detector.sigma)
         if key not in self._seen:
             images = as_unit(items.pictures)
-            self._seen[key] = detector.observe_units(
-                self.denoiser, images, items.ids, conditions=items.conditions
-            )
+            if isinstance(detector, ErrorWay):
+                self._seen[key] = score_draws(
+                    self.denoiser, images, items.ids, self._measure_errors,
+                    sigma=detector.sigma, draws=DEFAULT_DRAWS, seed=0, conditions=items.conditions,
+                )  # fmt: skip
+            else:
+                self._seen[key] = detector.observe_units(
+                    self.denoiser, images, items.ids, conditions=items.conditions
+                )
         return self._seen[key]
+
+    def _measure_errors(self, noisy: Noisy) -> torch.Tensor:
+        both = ask_twice(self.denoiser, noisy.x, noisy.sigma, noisy.cond)
+        errors = [norm_of(x0_hat - noisy.x0) for x0_hat in (both.without, both.with_condition)]
+        return torch.stack(errors, dim=1)
+
+    def list_error_ways(self, *, ratio: bool) -> Iterator[ErrorWay]:
+        """List the noise levels at which errors are compared."""
+        for share in TOLD_SHARES:
+            yield ErrorWay(self.denoiser.snap(share * self.denoiser.data_std), ratio)
 
     def list_detectors(self, told: Told) -> Iterator[Spikiness]:
         """List everything that is tried, scaled by what this model shows of novel outputs."""
@@ -68,25 +111,30 @@ class Room:
             base = Spikiness(sites=sites, sigma=sigma, condition=told)
             yield from list_readings(base, self.look(self.known, base).flatten(0, 1))
 
-    def fit(self, detector: Spikiness) -> Spikiness:
+    def fit(self, detector: Way) -> Way:
         """Return a detector with its scale measured on this model."""
+        if isinstance(detector, ErrorWay):
+            return detector
         assert detector.scale is not None
         units = self.look(self.known, detector).flatten(0, 1)
         return detector.model_copy(update={"scale": detector.scale.refit(units)})
 
-    def score(self, items: Items, detector: Spikiness) -> np.ndarray:
+    def score(self, items: Items, detector: Way) -> np.ndarray:
         """Score items: the mean over draws."""
         units = self.look(items, detector)
+        if isinstance(detector, ErrorWay):
+            errors = units.log() if detector.ratio else units.square()
+            return (errors[..., 0] - errors[..., 1]).mean(dim=1).numpy()
         scores = detector.measure_units(units.flatten(0, 1)).reshape(units.shape[:2])
         return scores.mean(dim=1).numpy()
 
 
-def choose(room: Room, stage: Stage, told: Told) -> tuple[Spikiness, float, int]:
+def choose(room: Room, stage: Stage, tried: Iterable[Way]) -> tuple[Way, float, int]:
     """Choose on the selection half; return the detector, its AUROC and among how many."""
     planted = torch.from_numpy(stage.choose.planted)
     found = [
         (weighted_auroc(torch.from_numpy(room.score(stage.choose, one)), planted), one)
-        for one in room.list_detectors(told)
+        for one in tried
     ]
     area, detector = max(found, key=lambda pair: pair[0])
     return detector, area, len(found)
@@ -131,7 +179,7 @@ class Cast:
     """Novel outputs that set the threshold."""
     arms: dict[str, Items]
 
-    def report(self, room: Room, twin: Room, way: Spikiness) -> dict[str, str]:
+    def report(self, room: Room, twin: Room, way: Way) -> dict[str, str]:
         """Measure everything that is reported of one way."""
         novel = room.score(self.novel, way)
         ranked, groups = room.score(self.copies, way), self.copies.planted
@@ -175,23 +223,37 @@ def main() -> None:
     arms = {**stage.arms, "again": build_again(model, model.training_set)}
     cast = Cast(copies, novel, asked, limit, arms)
     rooms = [Room(one.denoiser, known) for one in (model, twin)]
-    ways: Sequence[Told] = ("empty", "own")
-    chosen = [choose(rooms[0], stage, told) for told in ways]
+    room = rooms[0]
+    tried: list[Iterable[Way]] = [
+        room.list_detectors("empty"), room.list_detectors("own"),
+        room.list_error_ways(ratio=True), room.list_error_ways(ratio=False),
+    ]  # fmt: skip
+    chosen = [choose(room, stage, one) for one in tried]
     figures = [cast.report(*rooms, detector) for detector, _, _ in chosen]
     print("# What a prompt is worth\n")
     print(
         f"`python benchmarks/told.py`: spikiness of `zoo:{MODEL}`, told nothing as the paper "
         "does, and told the prompt that each output was asked for "
-        '(`condition="own"` of [Spikiness](detectors/spikiness.md)). Noise level, scale and '
-        f"statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
-        f"selection half, among {chosen[0][2]} each; reported on {len(copies)} "
+        '(`condition="own"` of [Spikiness](detectors/spikiness.md)); beside it what the prompt '
+        "changes of the denoising error, by two whole forwards a draw: the logarithm of a ratio "
+        "([ResidualGain](detectors/residual-gain.md)), and the difference of squares of Zhai et "
+        "al. ([2405.14800](https://arxiv.org/abs/2405.14800)) at one noise level. Noise level, scale "
+        f"and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
+        f"selection half, among {', '.join(str(count) for _, _, count in chosen)}; reported on "
+        f"{len(copies)} "
         f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} "
         f"novel outputs of other captions. {len(known)} novel outputs scale the units, "
-        f"{len(limit)} set the threshold; {chosen[0][0].draws} draws. 95 % intervals allow for a "
+        f"{len(limit)} set the threshold; {DEFAULT_DRAWS} draws. 95 % intervals allow for a "
         "planted image nobody saw ([coverage](coverage.md)).\n"
     )
     print(f"{describe_machine()}.\n")
-    print("|  | " + " | ".join(describe(one) for one, _, _ in chosen) + " |\n|---|---|---|")
+    print(
+        "|  | "
+        + " | ".join(describe(one) for one, _, _ in chosen)
+        + " |\n"
+        + "|---" * (1 + len(chosen))
+        + "|"
+    )
     print(
         "| AUROC on the selection half | "
         + " | ".join(f"{area:.3f}" for _, area, _ in chosen)

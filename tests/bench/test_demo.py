@@ -127,6 +127,21 @@ def test_the_report_is_written_from_the_folder_alone(run):
     assert "up_blocks" in page
 
 
+@pytest.mark.slow
+def test_the_text_to_image_demo_tells_the_prompts_and_shows_what_that_is_worth(tmp_path):
+    parts = load_parts("zoo:sd-emoji")
+    run = run_demo(parts, tmp_path / "run", seed=77, num_samples=300)
+    results = run.record.results
+    assert run.record.spec["detector"]["condition"] == "own"
+    # .991 over 1,340 outputs, told nothing .935 (docs/figures-sd.md).
+    assert results["auroc"]["value"] >= 0.97
+    assert results["told_nothing"]["value"] < results["auroc"]["value"]
+    assert set(results["tpr_at_same_fpr"]) >= {"spikiness", "told_nothing"}
+    page = render_report(run.path).read_text()
+    assert "the model is told what each image was asked for" in page
+    assert "Told nothing" in page
+
+
 def test_a_calibration_of_another_model_is_refused_before_anything_is_sampled(parts, tmp_path):
     swapped = replace(parts, model=load_zoo(parts.twin_name))
     with pytest.raises(CalibrationError, match=parts.calibration.fingerprint):

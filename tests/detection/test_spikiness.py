@@ -193,6 +193,11 @@ def test_bad_items_are_named(tiny_edm, images, ids):
 def test_the_default_is_the_papers_statistic(tiny_edm):
     detector = build_default(tiny_edm)
     assert (detector.statistic, detector.pooling, detector.scale) == ("std", "max", None)
+    told = build_default(tiny_edm, told=True)
+    assert told.sites == select_sites(tiny_edm, tiny_edm.default_sites)
+    assert len(told.sites) > len(detector.sites)
+    assert (told.condition, told.statistic) == ("own", "std")
+    assert told.sigma > detector.sigma
     assert detector.sites == (SITE,)
     assert detector.sigma == pytest.approx(0.2 * tiny_edm.data_std)
 

@@ -150,8 +150,7 @@ def _choose_detector(
             "A sweep chooses a detector that is told nothing: its scale does not fit one that is "
             "told. Leave --sweep or --told out."
         )
-    chosen = build_default(denoiser) if sweep is None else read_chosen(sweep)
-    return chosen.model_copy(update={"condition": "own" if told else "empty"})
+    return build_default(denoiser, told=told) if sweep is None else read_chosen(sweep)
 
 
 def _choose_precision(

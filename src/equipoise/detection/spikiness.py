@@ -41,6 +41,7 @@ from equipoise.detection.scale import Scale, Whitening
 from equipoise.representation import Pooling, Statistic, measure, observe, select_sites
 
 DEFAULT_SIGMA_SHARE = 0.2  # of the standard deviation of the data
+TOLD_SIGMA_SHARE = 1.6  # the prompt brings back what stronger noise hides
 DEFAULT_DRAWS = 4
 
 
@@ -180,11 +181,16 @@ def join_units(tensors: Sequence[Float[Tensor, "case ..."]]) -> Float[Tensor, "c
     return torch.cat([tensor.flatten(1).double() for tensor in tensors], dim=1)
 
 
-def build_default(denoiser: Denoiser) -> Spikiness:
-    """Build the paper's statistic at the model's first default site.
+def build_default(denoiser: Denoiser, *, told: bool = False) -> Spikiness:
+    """Build the paper's statistic: an uncalibrated default, whose scores only rank.
 
-    Sigma is 0.2 times the standard deviation of the data: an uncalibrated default, whose scores
-    only rank.
+    Told nothing it looks at the model's first default site, with a sigma of 0.2 times the standard
+    deviation of the data; told the condition at all default sites together, with 1.6 times.
     """
-    site = select_sites(denoiser, denoiser.default_sites)[0]
-    return Spikiness(sites=(site,), sigma=denoiser.snap(DEFAULT_SIGMA_SHARE * denoiser.data_std))
+    sites = select_sites(denoiser, denoiser.default_sites)
+    share = TOLD_SIGMA_SHARE if told else DEFAULT_SIGMA_SHARE
+    return Spikiness(
+        sites=sites if told else sites[:1],
+        sigma=denoiser.snap(share * denoiser.data_std),
+        condition="own" if told else "empty",
+    )
