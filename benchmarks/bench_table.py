@@ -1,7 +1,7 @@
 """Embed the table of a comparison in the README.
 
-    python benchmarks/bench_table.py RUN     take the figures of a run into docs/bench.json
-    python benchmarks/bench_table.py         write the table from docs/bench.json again
+python benchmarks/bench_table.py RUN     take the figures of a run into docs/bench.json
+python benchmarks/bench_table.py         write the table from docs/bench.json again
 """
 
 import json
@@ -19,9 +19,7 @@ LEFT_OUT = ("roc", "by_kind", "by_multiplicity")
 def take(folder: Path) -> None:
     """Write the figures of a finished run, without curves."""
     record = load_run(folder).record
-    rows = [
-        {k: v for k, v in row.items() if k not in LEFT_OUT} for row in record.results["rows"]
-    ]
+    rows = [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in record.results["rows"]]
     told = {"spec": record.spec, "seconds": record.cost["seconds"], "rows": rows}
     FIGURES.write_text(json.dumps(told, indent=1) + "\n")
 

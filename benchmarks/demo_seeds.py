@@ -21,6 +21,7 @@ HEAD = [
     "TPR at the threshold",
     "false positives",
     "kept",
+    "told nothing",
     "paper's statistic",
     "denoising residual",
     "clean twin",
@@ -44,6 +45,15 @@ def show(rate: dict) -> str:
     return f"{rate['value']:.3f} ({rate['low']:.3f} to {rate['high']:.3f})"
 
 
+def describe_units(detector: dict) -> str:
+    """Say how many units are read, and how."""
+    if not detector["scaled_units"]:
+        return "the units"
+    axes = detector.get("axes")
+    told = f"whitened by their covariance, {axes} axes" if axes else "scaled"
+    return f"{detector['scaled_units']} units ({told})"
+
+
 def build_row(seed: int, document: dict) -> list[str]:
     """Write the figures of one run."""
     fpr = document["fpr"]
@@ -54,6 +64,7 @@ def build_row(seed: int, document: dict) -> list[str]:
         show(document["tpr_at_1pct_fpr"]),
         f"{fpr['false_positives']} of {fpr['n']} ({low} to {high} allowed)",
         "yes" if fpr["kept"] else "no",
+        show(document["told_nothing"]) if document["told_nothing"] else "",
         show(document["paper_statistic"]),
         show(document["baselines"]["denoising_residual"]),
         show(document["clean_twin_auroc"]),
@@ -67,7 +78,10 @@ def main(model: str, seeds: list[int]) -> None:
     """Run all seeds and print the page."""
     with tempfile.TemporaryDirectory() as scratch:
         documents = {seed: run_demo(model, seed, Path(scratch) / str(seed)) for seed in seeds}
-    rows = [build_row(seed, document) for seed, document in documents.items()]
+    rows = [HEAD, *(build_row(seed, document) for seed, document in documents.items())]
+    untold = HEAD.index("told nothing")
+    if not any(row[untold] for row in rows[1:]):  # the demo itself tells nothing
+        rows = [row[:untold] + row[untold + 1 :] for row in rows]
     last = documents[seeds[-1]]
     provenance, detector = last["provenance"], last["spec"]["detector"]
     lines = [
@@ -76,19 +90,20 @@ def main(model: str, seeds: list[int]) -> None:
         f"`python benchmarks/demo_seeds.py {model} {' '.join(map(str, seeds))}`: "
         f"the demo of `zoo:{model}`, one row a seed, nothing left out.",
         "",
-        f"Detector: {detector['statistic']} over {detector['scaled_units'] or 'the'} units "
-        f"{'(scaled)' if detector['scaled_units'] else ''} of "
+        f"Detector: {detector['statistic']} over {describe_units(detector)} of "
         + ", ".join(f"`{site}`" for site in detector["sites"])
         + f", {detector['pooling']} over positions, sigma {detector['sigma']:.3g}, "
-        f"{detector['draws']} draws. All intervals are 95 %; those of areas and sensitivities allow "
+        f"{detector['draws']} draws"
+        + ("; the model is told what each output was asked for" * (detector["condition"] == "own"))
+        + ". All intervals are 95 %; those of areas and sensitivities allow "
         "for a planted image that nobody saw ([coverage](coverage.md)).",
         "",
         f"{describe_machine(provenance)}. "
         f"Model {provenance['fingerprint']}, twin {provenance['twin_fingerprint']}.",
         "",
-        "| " + " | ".join(HEAD) + " |",
-        "|" + "---|" * len(HEAD),
-        *("| " + " | ".join(row) + " |" for row in rows),
+        "| " + " | ".join(rows[0]) + " |",
+        "|" + "---|" * len(rows[0]),
+        *("| " + " | ".join(row) + " |" for row in rows[1:]),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -152,6 +152,7 @@ def find_stops(network: nn.Module, patterns: tuple[str, ...]) -> list[nn.Module]
 
 def count(case: Case, network: nn.Module, *, stop: bool) -> tuple[float, float]:
     """Return FLOPs and peak bytes of activations of a forward, whole or to the last site."""
+
     def end(*_: Any) -> None:
         raise Enough
 
@@ -170,12 +171,16 @@ def count(case: Case, network: nn.Module, *, stop: bool) -> tuple[float, float]:
 def main() -> None:
     """Print the page."""
     print("# What a look costs, by family\n")
-    print("`python benchmarks/family_costs.py`: networks of the published sizes on the meta device, one "
-          "sample, bfloat16. FLOPs by torch's counter, a\nproduct and a sum are two; memory of all "
-          "tensors alive in a forward. Counted, not timed; text encoders and autoencoders are left "
-          "out.\nA look stops at the last default site ([families](families.md)).\n")
-    print("| model | weights, GB | whole forward, GFLOP | a look, GFLOP | share | "
-          "activations of a look, GB |")
+    print(
+        "`python benchmarks/family_costs.py`: networks of the published sizes on the meta device, one "
+        "sample, bfloat16. FLOPs by torch's counter, a\nproduct and a sum are two; memory of all "
+        "tensors alive in a forward. Counted, not timed; text encoders and autoencoders are left "
+        "out.\nA look stops at the last default site ([families](families.md)).\n"
+    )
+    print(
+        "| model | weights, GB | whole forward, GFLOP | a look, GFLOP | share | "
+        "activations of a look, GB |"
+    )
     print("|---|---|---|---|---|---|")
     for case in list_cases():
         with torch.device("meta"):
@@ -183,8 +188,11 @@ def main() -> None:
         weights = 2 * sum(weight.numel() for weight in network.parameters()) / 1e9
         whole, _ = count(case, network, stop=False)
         look, peak = count(case, network, stop=True)
-        print(f"| {case.name} | {weights:.1f} | {whole / 1e9:,.0f} | {look / 1e9:,.0f} | "
-              f"{look / whole:.0%} | {peak / 1e9:.2f} |", flush=True)
+        print(
+            f"| {case.name} | {weights:.1f} | {whole / 1e9:,.0f} | {look / 1e9:,.0f} | "
+            f"{look / whole:.0%} | {peak / 1e9:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

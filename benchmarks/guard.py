@@ -1,7 +1,7 @@
-"""Guard the samplers of zoo models, with known truth, and write the figures as a page.
+r"""Guard the samplers of zoo models, with known truth, and write the figures as a page.
 
     .venv/bin/python benchmarks/guard.py edm-fashion dit-fashion > docs/figures-guard.md
-    .venv/bin/python benchmarks/guard.py sd-emoji --fit 1500 --report 700 \\
+    .venv/bin/python benchmarks/guard.py sd-emoji --fit 1500 --report 700 \
         > docs/figures-guard-sd.md
 
 Fitted on novel outputs of one seed, reported on outputs of another: copies of the *report* half of

@@ -237,8 +237,8 @@ def main() -> None:
         '(`condition="own"` of [Spikiness](detectors/spikiness.md)); beside it what the prompt '
         "changes of the denoising error, by two whole forwards a draw: the logarithm of a ratio "
         "([ResidualGain](detectors/residual-gain.md)), and the difference of squares of Zhai et "
-        "al. ([2405.14800](https://arxiv.org/abs/2405.14800)) at one noise level. Noise level, scale "
-        f"and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
+        "al. ([2405.14800](https://arxiv.org/abs/2405.14800)) at one noise level. Noise level, "
+        f"scale and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
         f"selection half, among {', '.join(str(count) for _, _, count in chosen)}; reported on "
         f"{len(copies)} "
         f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} "
