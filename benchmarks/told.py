@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from machine import describe_machine
 
-from equipoise.bench.control import RENDERED_AGAIN, render_again
+from equipoise.bench.control import render_again
 from equipoise.bench.fit_told import TOLD_SHARES, list_readings
 from equipoise.bench.interval import estimate_auroc, estimate_sensitivity
 from equipoise.bench.stage import Items, Stage, build_stage
@@ -143,9 +143,7 @@ def choose(room: Room, stage: Stage, tried: Iterable[Way]) -> tuple[Way, float, 
 def build_again(model: ZooModel, known: SceneSet) -> Items:
     """Render the planted captions of the report half again, with other nuisances."""
     report = [index for index in model.planted if model.split_of(index) == "report"]
-    pictures, groups = render_again(known, report)
-    asked = [one for one, index in known.list_planted_captions().items() if index in report]
-    prompts = asked * RENDERED_AGAIN
+    pictures, groups, prompts = render_again(known, report)
     conditions = model.encode_prompts(prompts)
     return Items(pictures, content_ids(pictures), conditions, np.array(groups), prompts)
 

@@ -12,8 +12,13 @@ def test_planted_scenes_are_rendered_again_with_their_captions_and_other_nuisanc
         num_scenes=300, num_held_out=5, per_cell=1, multiplicities=(9,), seed=5, planting_seed=6
     )
     wanted = [item.index for item in known.planted if item.kind in ("exact", "template")]
-    pictures, groups = render_again(known, wanted)
-    assert len(pictures) == len(groups) == RENDERED_AGAIN * (1 + TEMPLATE_CAPTIONS)
+    pictures, groups, captions = render_again(known, wanted)
+    assert {captions[k] for k, group in enumerate(groups) if group == wanted[0]} <= {
+        caption for caption, group in known.list_planted_captions().items() if group == wanted[0]
+    }
+    assert (
+        len(pictures) == len(groups) == len(captions) == RENDERED_AGAIN * (1 + TEMPLATE_CAPTIONS)
+    )
     assert set(groups) == set(wanted)
     exact = next(item.index for item in known.planted if item.kind == "exact")
     again = pictures[torch.tensor(groups) == exact]

@@ -3,7 +3,7 @@
 If it sees memory, it tells planted images from held-out ones, training images that were shown
 once from held-out ones not at all, and with the clean twin it tells nothing. Emoji scenes can be
 asked more sharply: a planted scene whose caption is rendered again, with other nuisances, has all
-of its content and none of its memory.
+of its content and none of its memory. A detector that is told captions is told that of each scene.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ class Exhibit:
     model: ZooModel
     twin: ZooModel | None
     calibration: Calibration | None
+    """That which judges its outputs in the demo."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class _Arm:
     groups: Int64[np.ndarray, " case"]
 
 
-def measure_control(exhibit: Exhibit, outputs: LabelledOutputs) -> dict[str, Estimate] | None:
+def measure_control(
+    exhibit: Exhibit, outputs: LabelledOutputs, *, seed: int
+) -> dict[str, Estimate] | None:
     """Measure how well the detector tells pictures apart, by what the training did with them.
 
     Planted images and copies are those of the *report* half, on which nothing was chosen.
@@ -52,12 +55,13 @@ def measure_control(exhibit: Exhibit, outputs: LabelledOutputs) -> dict[str, Est
     Args:
         exhibit: The model, with its calibration.
         outputs: Fresh outputs of it.
+        seed: The seed they were drawn with.
 
     Returns:
         AUROC by comparison: against held-out images `planted`, `not_planted` and
         `planted_by_twin`; on emoji scenes also `rendered_again` (planted captions rendered
-        again), and against these `planted_against_again` and `copies_against_again`. None where
-        there is no calibration.
+        again), and against these `planted_against_again` and, where there are copies,
+        `copies_against_again`. None where there is no calibration.
     """
     if exhibit.calibration is None:
         return None
@@ -66,34 +70,37 @@ def measure_control(exhibit: Exhibit, outputs: LabelledOutputs) -> dict[str, Est
     once = [i for i in range(model.recipe.num_images) if i not in model.planted][:NUM_CONTROL]
 
     def compare(judge: ZooModel, rows: list[int]) -> Estimate:
-        held_out = judge.held_out[:NUM_CONTROL]
-        negatives = _score(detector, judge, held_out, range(len(held_out)))
-        return _compare(_score(detector, judge, images[rows], rows), negatives)
+        prompts = model.list_prompts(torch.tensor(rows))
+        seen = _score(detector, judge, images[rows], rows, prompts)
+        return _compare(seen, _score_held_out(detector, judge))
 
     found = {"planted": compare(model, report), "not_planted": compare(model, once)}
     if exhibit.twin is not None:
         found["planted_by_twin"] = compare(exhibit.twin, report)
     if isinstance(model.training_set, SceneSet):
-        found |= _compare_with_again(detector, model, model.training_set, outputs)
+        found |= _compare_with_again(detector, model, model.training_set, outputs, seed)
     return found
 
 
 def _compare_with_again(
-    detector: Spikiness, model: ZooModel, known: SceneSet, outputs: LabelledOutputs
+    detector: Spikiness, model: ZooModel, known: SceneSet, outputs: LabelledOutputs, seed: int
 ) -> dict[str, Estimate]:
     """Compare planted scenes and their copies with the same captions rendered again."""
-    report, held_out = _list_report(model), model.held_out[:NUM_CONTROL]
-    rows = np.flatnonzero(outputs.copies_of("report"))
-    copied = outputs.pictures[torch.from_numpy(rows)]
+    report = _list_report(model)
     again = _score(detector, model, *render_again(known, report))
-    others = _score(detector, model, held_out, range(len(held_out)))
-    planted = _score(detector, model, known.images[report], report)
-    copies = _score(detector, model, copied, outputs.nearest[rows].tolist())
-    return {
-        "rendered_again": _compare(again, others),
+    shown = model.list_prompts(torch.tensor(report))
+    planted = _score(detector, model, known.images[report], report, shown)
+    found = {
+        "rendered_again": _compare(again, _score_held_out(detector, model)),
         "planted_against_again": _compare(planted, again),
-        "copies_against_again": _compare(copies, again),
     }
+    rows = np.flatnonzero(outputs.copies_of("report"))
+    if len(rows):
+        copied = outputs.pictures[torch.from_numpy(rows)]
+        asked = model.draw_prompts([outputs.sources[row] for row in rows], seed=seed)
+        copies = _score(detector, model, copied, outputs.nearest[rows].tolist(), asked)
+        found["copies_against_again"] = _compare(copies, again)
+    return found
 
 
 def _list_report(model: ZooModel) -> list[int]:
@@ -105,9 +112,21 @@ def _score(
     judge: ZooModel,
     pictures: UInt8[Tensor, "case ..."],
     groups: Sequence[int],
+    prompts: Sequence[str] | None,
 ) -> _Arm:
-    scores = detector.score(judge.denoiser, as_unit(pictures), content_ids(pictures)).values
+    told = prompts if detector.condition == "own" else None
+    conditions = judge.encode_prompts(told) if told else None
+    scores = detector.score(
+        judge.denoiser, as_unit(pictures), content_ids(pictures), conditions=conditions
+    ).values
     return _Arm(scores.numpy().astype(np.float64), np.array(groups, dtype=np.int64))
+
+
+def _score_held_out(detector: Spikiness, judge: ZooModel) -> _Arm:
+    pictures = judge.held_out[:NUM_CONTROL]
+    rows = range(len(pictures))
+    prompts = judge.list_prompts(torch.tensor(rows), held_out=True)
+    return _score(detector, judge, pictures, rows, prompts)
 
 
 def _compare(positives: _Arm, negatives: _Arm) -> Estimate:
@@ -116,7 +135,7 @@ def _compare(positives: _Arm, negatives: _Arm) -> Estimate:
 
 def render_again(
     known: SceneSet, wanted: Sequence[int]
-) -> tuple[UInt8[Tensor, "picture 3 64 64"], list[int]]:
+) -> tuple[UInt8[Tensor, "picture 3 64 64"], list[int], list[str]]:
     """Render the captions of planted scenes again, `RENDERED_AGAIN` times.
 
     Args:
@@ -124,13 +143,14 @@ def render_again(
         wanted: Indices of the planted scenes; a template has several captions.
 
     Returns:
-        The pictures, and the planted scene each belongs to.
+        The pictures, the planted scene each belongs to, and its caption.
     """
-    groups = list(known.list_planted_captions().values())
-    pairs = [
-        (scene, group)
+    captions = known.list_planted_captions().items()
+    rows = [
+        (scene, group, caption)
         for seed in range(RENDERED_AGAIN)
-        for scene, group in zip(known.redraw_planted(seed=seed), groups, strict=True)
+        for scene, (caption, group) in zip(known.redraw_planted(seed=seed), captions, strict=True)
         if group in wanted
     ]
-    return render_scenes([scene for scene, _ in pairs]), [group for _, group in pairs]
+    scenes, groups, prompts = (list(column) for column in zip(*rows, strict=True))
+    return render_scenes(scenes), groups, prompts

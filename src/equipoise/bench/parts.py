@@ -61,14 +61,15 @@ def list_trainings(name: str) -> list[str]:
 
 
 def load_exhibit(name: str, *, device: str = "cpu", folder: Path = MODELS) -> Exhibit:
-    """Load a zoo model with its twin and its calibration, where it has them."""
+    """Load a zoo model with its twin and the calibration that judges, where it has them."""
     check_device(device)
     model = load_zoo(name, folder).to(device)
     twin = find_twin(model.recipe)
-    shipped = folder / model.recipe.name / CALIBRATION
+    own = folder / model.recipe.name
+    shipped = next((own / file for file in (TOLD, CALIBRATION) if (own / file).is_file()), None)
     is_final = "@" not in name  # a calibration belongs to the weights it was fitted on
     return Exhibit(
         model,
         load_zoo(twin.name, folder).to(device) if twin else None,
-        load_calibration(shipped) if shipped.is_file() and is_final else None,
+        load_calibration(shipped) if shipped and is_final else None,
     )

@@ -47,7 +47,7 @@ def run_show(exhibit: Exhibit, folder: Path, *, seed: int, num_samples: int = NU
     write_tensors(run, "images", _collect_images(model, outputs, closest))
     results = count_outputs(model, outputs) | {
         "planted": _describe_planted(model, outputs, closest),
-        "control": measure_control(exhibit, outputs),
+        "control": measure_control(exhibit, outputs, seed=seed),
         "obedience": measure_obedience(model, outputs, seed=seed),
         "training": _describe_training(exhibit),
         "card": {k: model.card[k] for k in ("family", "parameters", "data", "licence")},
