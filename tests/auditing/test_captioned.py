@@ -98,12 +98,31 @@ def test_one_caption_can_stand_for_all_that_have_none(text_model, told, folder):
     assert pile.describe() != CaptionedPile(folder, text_model, otherwise="d").describe()
 
 
+def test_a_list_and_a_pattern_have_the_captions_beside_their_files(text_model, told, folder):
+    names = [f"{name}.png" for name in "cab"]
+    (folder / "list.txt").write_text("\n".join(names))
+    for source in (folder / "list.txt", f"{folder}/[abc].png", f"file://{folder}"):
+        ((_, loaded),) = open_pile(source, text_model, told).read([0])
+        found = {item.source.rpartition("/")[2]: item.condition for item in loaded}
+        for name, prompt in zip("abc", PROMPTS, strict=False):
+            asked = text_model.encode_prompts([prompt])[0]
+            assert torch.equal(found[f"{name}.png"], asked)
+
+
+def test_an_empty_caption_is_none(text_model, told, folder):
+    (folder / "a.txt").write_text(" \n")
+    ((_, loaded),) = open_pile(folder, text_model, told).read([0])
+    assert {item.source: item.error for item in loaded}["a.png"] == NO_CAPTION
+    with pytest.raises(BadInputError, match="--caption is empty"):
+        open_pile(folder, text_model, told, caption=" ")
+
+
 def test_what_nobody_says_is_refused(text_model, told, folder, tiny_edm):
     plain = told.model_copy(update={"condition": "empty"})
     assert type(open_pile(folder, text_model, plain)) is PicturePile
     with pytest.raises(BadInputError, match="this detector is told nothing"):
         open_pile(folder, text_model, plain, caption="a")
-    with pytest.raises(BadInputError, match=r"takes no prompts|reads no prompts"):
+    with pytest.raises(BadInputError, match="this model reads no words"):
         open_pile(folder, tiny_edm, told)
     for path in [*folder.glob("*.txt"), folder / "metadata.jsonl"]:
         path.unlink()
@@ -116,11 +135,12 @@ def test_outputs_are_scored_with_what_they_were_asked_for(text_model):
         "tiny", text_model, build_sampler(text_model).model_copy(update={"steps": 2}),
         lambda *_: None, None,
     )  # fmt: skip
-    pile = GeneratedPile(subject, count=5, seed=0, stream="x", prompts=["a", "b c"])
+    words = {"seed": 0, "stream": "x", "prompts": ["a", "b c"]}
+    pile = GeneratedPile(subject, count=5, told=True, **words)
     ((_, loaded),) = pile.read([0])
     expected = text_model.encode_prompts(["a", "b c", "a", "b c", "a"])
     assert torch.equal(torch.stack([item.condition for item in loaded]), expected)
-    ((_, plain),) = GeneratedPile(subject, count=2, seed=0, stream="x").read([0])
+    ((_, plain),) = GeneratedPile(subject, count=2, **words).read([0])
     assert [item.condition for item in plain] == [None, None]
 
 
@@ -163,3 +183,7 @@ def test_the_shipped_one_judges_outputs_of_the_zoo(tmp_path):
     ((_, loaded),) = audit.pile.read([0])
     assert all(item.condition is not None for item in loaded)
     assert open_subject("zoo:edm-fashion").told is None
+    with pytest.raises(BadInputError, match="neither prompts nor classes"):
+        build_audit(AuditRequest(model="zoo:edm-fashion", generate=2, told=True))
+    with pytest.raises(BadInputError, match="neither prompts nor classes"):
+        calibrate_model("zoo:edm-fashion", generate=9, fpr=0.1, seed=0, told=True)

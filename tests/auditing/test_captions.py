@@ -11,6 +11,10 @@ from equipoise.errors import BadInputError
 SOURCES = ["a.png", "b.jpg", "sub/c.png", "d"]
 
 
+def locate(folder, sources=SOURCES):
+    return {source: folder / source for source in sources}
+
+
 def test_captions_lie_beside_pictures_or_in_tables_of_any_folder(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").write_text(" a red bag\n", encoding="utf-8")
@@ -22,15 +26,15 @@ def test_captions_lie_beside_pictures_or_in_tables_of_any_folder(tmp_path):
         encoding="utf-8",
     )
     (tmp_path / "sub" / "metadata.csv").write_text('File_Name,prompt\nc.png,"one, two"\n')
-    assert read_captions(tmp_path, SOURCES) == {
+    assert read_captions(tmp_path, locate(tmp_path)) == {
         "a.png": "a red bag", "b.jpg": "größer", "sub/c.png": "one, two", "d": "no suffix",
     }  # fmt: skip
 
 
 def test_no_captions_and_no_folder_are_none(tmp_path):
-    assert read_captions(tmp_path, SOURCES) == {}
-    assert read_captions(tmp_path / "list.txt", SOURCES) == {}
-    assert read_captions("s3://bucket/pictures", SOURCES) == {}
+    assert read_captions(tmp_path, locate(tmp_path)) == {}
+    assert read_captions(tmp_path / "list.txt", locate(tmp_path)) == {}
+    assert read_captions("s3://bucket/pictures", {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +56,13 @@ def test_no_captions_and_no_folder_are_none(tmp_path):
 def test_a_line_without_a_caption_is_refused_by_its_number(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(BadInputError, match=rf'line 2 of ".*{name}".*file_name'):
-        read_captions(tmp_path, SOURCES)
+        read_captions(tmp_path, locate(tmp_path))
 
 
 def test_what_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInputError, match="UTF-8"):
-        read_captions(tmp_path, SOURCES)
+        read_captions(tmp_path, locate(tmp_path))
 
 
 WORDS = st.dictionaries(st.sampled_from(SOURCES), st.text(st.characters(codec="utf-8")))
@@ -72,7 +76,9 @@ def test_any_words_come_back_from_lines_of_json(tmp_path_factory, captions, esca
         for name, text in captions.items()
     ]
     (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert read_captions(folder, SOURCES) == {n: text.strip() for n, text in captions.items()}
+    assert read_captions(folder, locate(folder)) == {
+        n: text.strip() for n, text in captions.items()
+    }
 
 
 @given(WORDS)
@@ -81,7 +87,9 @@ def test_any_words_come_back_from_a_csv_file(tmp_path_factory, captions):
     captions = {name: text.replace("\r", "").replace("\0", "") for name, text in captions.items()}
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("file_name", "caption"), *captions.items()])
-    assert read_captions(folder, SOURCES) == {n: text.strip() for n, text in captions.items()}
+    assert read_captions(folder, locate(folder)) == {
+        n: text.strip() for n, text in captions.items()
+    }
 
 
 def test_the_record_tells_captions_apart_and_holds_none_of_their_words():
@@ -90,3 +98,20 @@ def test_the_record_tells_captions_apart_and_holds_none_of_their_words():
     assert one.describe()["hash"] != two.describe()["hash"]
     assert "secret" not in str(one.describe())
     assert (two.describe()["count"], two.describe()["otherwise"]) == (1, "x")
+
+
+def test_a_name_that_leaves_no_room_for_the_suffix_has_no_caption(tmp_path):
+    assert read_captions(tmp_path, locate(tmp_path, ["x" * 253])) == {}
+
+
+def test_the_text_beside_a_file_of_many_pictures_is_no_caption_of_its_rows(tmp_path):
+    from equipoise.images import open_store
+
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "train.parquet")
+    (tmp_path / "train.txt").write_text("notes")
+    store = open_store(tmp_path)
+    assert len(store) == 2
+    assert read_captions(tmp_path, store.list_files()) == {}

@@ -17,7 +17,9 @@ from equipoise.detection import (
     build_default,
     find_obstacle,
 )
+from equipoise.detection.card import require_conditions
 from equipoise.detection.pole import build_pole
+from equipoise.errors import BadInputError
 from equipoise.sampling import SamplerSpec
 
 SPIKINESS = Spikiness(sites=("softmax:out",), sigma=0.1)
@@ -67,3 +69,8 @@ def test_a_text_to_image_model_takes_every_detector(pipeline):
         assert bool(torch.isfinite(whole.per_draw).all())
         alone = detector.score(model, images[1:2], ids[1:2], conditions=prompts[1:2])
         torch.testing.assert_close(alone.values, whole.values[1:2], rtol=1e-4, atol=1e-6)
+
+
+def test_conditions_that_the_model_does_not_take_are_refused(smooth):
+    with pytest.raises(BadInputError, match=r"does not take.*\(4,\)"):
+        require_conditions(NoiseGap(sigma=1.0).card, smooth, torch.zeros(4, 3), 4)

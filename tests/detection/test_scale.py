@@ -65,6 +65,27 @@ def test_units_that_never_vary_leave_finite_numbers(rank):
     assert bool(torch.isfinite(Whitening.fit(flat, num_axes=4).apply(flat)).all())
 
 
+def test_units_that_are_all_the_same_are_refused():
+    with pytest.raises(BadInputError, match="are the same for all 30 items"):
+        Whitening.fit(torch.ones(30, 5), num_axes=2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"variances": (1.0,)},
+        {"variances": (1.0, -1.0)},
+        {"axes": ((1.0, 0.0),) * 2},
+        {"rest": 0.0},
+    ],
+    ids=str,
+)
+def test_a_damaged_covariance_is_refused(wrong):
+    told = Whitening.fit(UNITS, num_axes=2).model_dump() | wrong
+    with pytest.raises(ValueError, match="1 validation error"):
+        Whitening.model_validate(told)
+
+
 def test_too_few_items_for_the_axes_are_refused():
     for units, axes in ((UNITS[:4], 3), (UNITS, 5)):
         with pytest.raises(BadInputError, match="fewer axes"):

@@ -16,23 +16,25 @@ NO_CAPTION = "has no caption, and the detector is told what each picture was ask
 
 
 class CaptionedPile(PicturePile):
-    """Pictures of a folder with their captions, see `captions`.
+    """Pictures with their captions, see `captions`.
 
     A picture without one is an item with that reason: told something else than it was asked for,
-    a model says nothing of it.
+    or nothing at all, a model says nothing of it.
     """
 
     def __init__(self, images: str | Path, denoiser: Denoiser, *, otherwise: str | None) -> None:
         super().__init__(images, denoiser.image_shape)
         self.denoiser = denoiser
-        self.captions = Captions(read_captions(images, self.list_sources()), otherwise or "")
-        self.otherwise = otherwise
-        encode_prompts(denoiser, [""])  # told before hours of work that it reads no words
+        self.captions = Captions(read_captions(images, self.store.list_files()), otherwise or "")
+        _check_words(denoiser)
+        if otherwise is not None and not otherwise.strip():
+            raise BadInputError("--caption is empty. Say what the pictures were asked for.")
         if otherwise is None and not self.captions.by_source:
             raise BadInputError(
                 "The detector is told what each picture was asked for, and no picture of "
-                f'"{show_path(images)}" has a caption. Put NAME.txt beside each or a '
-                "metadata.jsonl into the folder, or give --caption TEXT for all."
+                f'"{show_path(images)}" has a caption. Put NAME.txt beside each, or a '
+                "metadata.jsonl into the folder (of tables, tars and URLs no captions are read); "
+                "`equipoise audit` takes --caption TEXT for those that have none."
             )
 
     def describe(self) -> dict[str, Any]:
@@ -45,19 +47,27 @@ class CaptionedPile(PicturePile):
             yield part, self._tell(loaded)
 
     def _tell(self, loaded: list[Loaded]) -> list[Loaded]:
-        known = [
-            self.otherwise is not None or one.source in self.captions.by_source for one in loaded
-        ]
-        told = [
-            self.captions.find(one.source) for one, has in zip(loaded, known, strict=True) if has
-        ]
+        captions = [self.captions.find(one.source).strip() for one in loaded]
+        told = [caption for caption in captions if caption]
         conditions = iter(encode_prompts(self.denoiser, told)) if told else iter(())
         return [
             replace(one, condition=next(conditions))
-            if has
+            if caption
             else replace(one, pixels=None, error=one.error or NO_CAPTION)
-            for one, has in zip(loaded, known, strict=True)
+            for one, caption in zip(loaded, captions, strict=True)
         ]
+
+
+def _check_words(denoiser: Denoiser) -> None:
+    """Tell before hours of work that a model reads no words."""
+    try:
+        encode_prompts(denoiser, [""])
+    except BadInputError as error:
+        raise BadInputError(
+            "The detector is told what each picture was asked for, and this model reads no words. "
+            "It can judge fresh outputs (--generate N); for pictures give a calibration made "
+            "without --told."
+        ) from error
 
 
 def open_pile(

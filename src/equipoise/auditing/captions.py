@@ -4,14 +4,15 @@
     metadata.jsonl or metadata.csv    file_name and text (image folders of Hugging Face), in any
                                       folder; names are relative to it
 
-Where a picture has both, the text beside it counts.
+Where a picture has both, the text beside it counts. These tables are read of a folder; of pictures
+inside Parquet files and tars, and behind URLs, nothing is known.
 """
 
 import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -47,24 +48,29 @@ class Captions:
         return {"count": len(self.by_source), "otherwise": self.otherwise, "hash": digest}
 
 
-def read_captions(folder: str | Path, sources: Sequence[str]) -> dict[str, str]:
-    """Read the captions of pictures of a folder; empty where there are none, or no folder.
+def read_captions(images: str | Path, files: Mapping[str, Path]) -> dict[str, str]:
+    """Read the captions of pictures; empty where there are none.
 
     Args:
-        folder: The folder.
-        sources: The pictures, by their paths below it.
+        images: What the pictures were listed from; tables are looked for where it is a folder.
+        files: Where each picture lies, by its source.
 
     Raises:
         BadInputError: when a table of captions or a caption cannot be read.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        return {}
-    tables = sorted(path for name in TABLES for path in root.rglob(name))
+    root = Path(str(images).removeprefix("file://"))
+    tables = sorted(path for name in TABLES for path in root.rglob(name)) if root.is_dir() else []
     listed = {source: text for path in tables for source, text in _read_table(path, root)}
-    beside = {source: root / Path(source).with_suffix(".txt") for source in sources}
-    found = {source: _read_text(path).strip() for source, path in beside.items() if path.is_file()}
-    return {source: text for source, text in listed.items() if source in beside} | found
+    beside = {source: path.with_suffix(".txt") for source, path in files.items()}
+    found = {source: _read_text(path).strip() for source, path in beside.items() if _exists(path)}
+    return {source: text for source, text in listed.items() if source in files} | found
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is as long as names may be leaves no room for the suffix
+        return False
 
 
 def _read_table(path: Path, root: Path) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from equipoise.auditing.captions import Captions, read_captions
 from equipoise.auditing.job import Audit
 from equipoise.auditing.pile import GeneratedPile, PicturePile, Pile, check_asked
 from equipoise.auditing.prompts import read_asked
-from equipoise.auditing.subject import Subject, open_subject
+from equipoise.auditing.subject import Subject, check_can_be_told, open_subject
 from equipoise.checkpoints.lora import read_lora
 from equipoise.denoisers import Size
 from equipoise.detection import load_calibration
@@ -106,9 +106,10 @@ def build_audit(request: AuditRequest) -> Audit:
         )
     else:
         pile = GeneratedPile(
-            subject, count=request.generate or 0, seed=request.seed, stream="audit", prompts=asked
-        )
-        check_asked(pile, calibration.detector)
+            subject, count=request.generate or 0, seed=request.seed, stream="audit", prompts=asked,
+            told=calibration.detector.condition == "own",
+        )  # fmt: skip
+        check_asked(pile)
     return Audit(
         model=subject.denoiser,
         name=subject.name,
@@ -129,6 +130,8 @@ def _choose_calibration(request: AuditRequest, subject: Subject) -> Path:
                 "says by itself whether its detector is told anything. Leave one of them out."
             )
         return request.calibration
+    if request.told:
+        check_can_be_told(subject)
     shipped = subject.told if request.told else subject.shipped
     if shipped is None:
         told = " --told" if request.told else ""
@@ -232,7 +235,7 @@ def _find_captions(
     Raises:
         BadInputError: when captions of one folder are known and of the other none.
     """
-    found = [read_captions(side.images, side.list_sources()) for side in sides]
+    found = [read_captions(side.images, side.store.list_files()) for side in sides]
     if bool(found[0]) != bool(found[1]):
         there, missing = ("training", "held-out") if found[0] else ("held-out", "training")
         raise BadInputError(

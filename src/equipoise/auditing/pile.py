@@ -21,7 +21,6 @@ from PIL import Image
 from torch import Tensor
 
 from equipoise.auditing.subject import Subject, follow_prompts
-from equipoise.detection import Spikiness
 from equipoise.errors import BadInputError, UnreadablePictureError
 from equipoise.images import (
     RULE,
@@ -88,10 +87,6 @@ class PicturePile:
     def __len__(self) -> int:
         return len(self.store)
 
-    def list_sources(self) -> list[str]:
-        """List what tells the items apart, in their order."""
-        return [entry.source for entry in self.store.read(0, len(self))]
-
     def describe(self) -> dict[str, Any]:
         """Name the pile, hash what it lists, and state the rule of reading."""
         return {
@@ -139,7 +134,7 @@ class GeneratedPile:
     """Fresh outputs of a model, each from its own noise stream.
 
     With prompts, output k is asked for prompt k, from the first again after the last; its source
-    ends with the prompt.
+    ends with the prompt. `told` hands on what each was asked for.
     """
 
     def __init__(
@@ -150,7 +145,9 @@ class GeneratedPile:
         seed: int,
         stream: str,
         prompts: Sequence[str] = (),
+        told: bool = False,
     ) -> None:
+        self.told = told
         self.subject = subject if not prompts else follow_prompts(subject)
         self.seed = seed
         self.sources = [f"{stream}/{seed}/{index:06d}" for index in range(count)]
@@ -183,7 +180,7 @@ class GeneratedPile:
                 for x0 in self.subject.sample(sources, seed=self.seed, conditions=asked)
                 for picture in quantize(self.subject.denoiser.decode(x0))
             ]
-            told = [None] * len(sources) if asked is None else asked
+            told = asked if self.told and asked is not None else [None] * len(sources)
             yield (
                 part,
                 [
@@ -193,18 +190,18 @@ class GeneratedPile:
             )
 
 
-def check_asked(pile: GeneratedPile, detector: Spikiness) -> None:
+def check_asked(pile: GeneratedPile) -> None:
     """Refuse outputs that are asked for nothing, where the detector is told what it was.
 
     Raises:
         BadInputError: naming what to give.
     """
-    if detector.condition == "own" and not pile.prompts:
-        if pile.subject.draw_conditions(pile.sources[:1], pile.seed) is None:
-            raise BadInputError(
-                "The detector is told what each output was asked for, and these are asked for "
-                "nothing. Give --prompts FILE, or a calibration made without --told."
-            )
+    asked = pile.prompts or pile.subject.draw_conditions(pile.sources[:1], pile.seed) is not None
+    if pile.told and not asked:
+        raise BadInputError(
+            "The detector is told what each output was asked for, and these are asked for "
+            "nothing. Give --prompts FILE, or leave --told out."
+        )
 
 
 def count_parts(pile: Pile) -> int:

@@ -28,7 +28,7 @@ from equipoise.auditing.pile import (
     count_parts,
 )
 from equipoise.auditing.prompts import read_asked
-from equipoise.auditing.subject import open_subject
+from equipoise.auditing.subject import check_can_be_told, open_subject
 from equipoise.denoisers import Denoiser, Size
 from equipoise.detection import (
     Calibration,
@@ -105,14 +105,16 @@ def calibrate_model(
     asked = read_asked(prompts, generate)
     subject = open_subject(name, device=device, size=size)
     denoiser = subject.denoiser
+    if told:
+        check_can_be_told(subject)
     known = subject.load_calibration(told=told)
     chosen = _choose_detector(denoiser, known, sweep, told=told)
     pile: Pile
     if reference is None:
         pile = GeneratedPile(
-            subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked
+            subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked, told=told
         )
-        check_asked(pile, chosen)
+        check_asked(pile)
     else:
         pile = open_pile(reference, denoiser, chosen)
     items, failed = read_items(pile)

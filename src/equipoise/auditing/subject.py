@@ -80,6 +80,19 @@ def follow_prompts(subject: Subject) -> Subject:
     return replace(subject, sampler=guided)
 
 
+def check_can_be_told(subject: Subject) -> None:
+    """Refuse a model that can be asked for nothing.
+
+    Raises:
+        BadInputError: when it takes neither prompts nor classes.
+    """
+    if subject.denoiser.null_condition(1) is None:
+        raise BadInputError(
+            f'"{subject.name}" takes neither prompts nor classes, so there is nothing to tell it. '
+            "Leave --told out."
+        )
+
+
 def open_subject(source: str, *, device: str = "cpu", size: Size | None = None) -> Subject:
     """Open a model of the zoo, or a file or folder as `equipoise.load` does.
 

@@ -1,17 +1,19 @@
 """Fit the detector that is told what each output was asked for, on the outputs of `fit`.
 
 It looks at the model's default sites. Noise level, scale and statistic are chosen on copies of the
-selection half. Told the prompt, noise may be strong: what the picture no longer shows, the prompt
-brings back.
+selection half, against novel outputs and against planted captions rendered again: told a prompt,
+a detector may know the prompt alone, most of all where noise hides the picture, and then it calls
+any picture of that prompt a copy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from equipoise.bench.control import render_again
 from equipoise.bench.fit import (
     calibrate_detector,
     describe_choice,
@@ -20,6 +22,8 @@ from equipoise.bench.fit import (
     split_outputs,
 )
 from equipoise.bench.outputs import LabelledOutputs
+from equipoise.bench.stage import Items
+from equipoise.denoisers import Denoiser
 from equipoise.detection import (
     Calibration,
     Spikiness,
@@ -28,9 +32,10 @@ from equipoise.detection import (
     Whitening,
     choose_cell,
 )
-from equipoise.images import as_unit
+from equipoise.images import as_unit, content_ids
 from equipoise.representation import Statistic, select_sites
 from equipoise.zoo.package import ZooModel
+from equipoise.zoo.scene_set import SceneSet
 
 TOLD_SHARES = (0.2, 0.4, 0.8, 1.6, 3.2, 8.0)
 """Noise levels, of the standard deviation of the data."""
@@ -48,8 +53,10 @@ def fit_told(model: ZooModel, outputs: LabelledOutputs) -> Calibration:
         outputs: The outputs of its recipe, see `draw_outputs`.
     """
     reference, selected, _ = split_outputs(outputs)
-    cells = list(_sweep(model, outputs, np.concatenate([reference, selected]), len(reference)))
+    known, shown = (take_items(model, outputs, rows) for rows in (reference, selected))
+    cells = list(_sweep(model.denoiser, known, [shown, *render_control(model)]))
     planted = name_copies(outputs, selected)
+    planted = torch.cat([planted, planted.new_full((len(cells[0].scores) - len(planted),), -1)])
     chosen = choose_cell(cells, planted)
     return calibrate_detector(
         model, chosen.detector, outputs,
@@ -71,21 +78,41 @@ def list_readings(base: Spikiness, units: Float64[Tensor, "case unit"]) -> Itera
         yield base.model_copy(update={"scale": whitening, "statistic": "l2"})
 
 
-def _sweep(
-    model: ZooModel, outputs: LabelledOutputs, rows: np.ndarray, num_reference: int
-) -> Iterator[SweepCell]:
-    """Score the rows after the reference by everything that is tried."""
-    denoiser, conditions = model.denoiser, draw_conditions(model, outputs, rows)
-    images = as_unit(outputs.pictures[torch.from_numpy(rows)])
-    ids = [outputs.ids[row] for row in rows]
+def take_items(model: ZooModel, outputs: LabelledOutputs, rows: np.ndarray) -> Items:
+    """Take some outputs with what they were asked for."""
+    return Items(
+        outputs.pictures[torch.from_numpy(rows)],
+        [outputs.ids[row] for row in rows],
+        draw_conditions(model, outputs, rows),
+        np.full(len(rows), -1),
+    )
+
+
+def render_control(model: ZooModel) -> list[Items]:
+    """Render the planted captions of the selection half again; nothing where there are none."""
+    if not isinstance(model.training_set, SceneSet):
+        return []
+    chosen = [index for index in model.planted if model.split_of(index) == "selection"]
+    pictures, _, prompts = render_again(model.training_set, chosen)
+    conditions = model.encode_prompts(prompts)
+    return [
+        Items(pictures, content_ids(pictures), conditions, np.full(len(pictures), -1), prompts)
+    ]
+
+
+def _sweep(denoiser: Denoiser, known: Items, shown: Sequence[Items]) -> Iterator[SweepCell]:
+    """Score what is shown by everything that is tried, scaled by what is known to be novel."""
     for share in TOLD_SHARES:
         base = Spikiness(
             sites=select_sites(denoiser, denoiser.default_sites),
             sigma=denoiser.snap(share * denoiser.data_std),
             condition="own",
         )
-        units = base.observe_units(denoiser, images, ids, conditions=conditions)
-        known, others = units[:num_reference], units[num_reference:]
-        for detector in list_readings(base, known.flatten(0, 1)):
-            scores = detector.measure_units(others.flatten(0, 1)).reshape(others.shape[:2])
+        novel, *others = (
+            base.observe_units(denoiser, as_unit(one.pictures), one.ids, conditions=one.conditions)
+            for one in (known, *shown)
+        )
+        units = torch.cat(others)
+        for detector in list_readings(base, novel.flatten(0, 1)):
+            scores = detector.measure_units(units.flatten(0, 1)).reshape(units.shape[:2])
             yield SweepCell(detector, scores.mean(dim=1))

@@ -128,7 +128,7 @@ def _describe(document: dict[str, Any]) -> str:
     lines = [
         f"{verdicts['memorized']} of {scored} images are flagged as memorized; false alarms "
         f"alone would explain {false['low']} to {false['high']}.",
-        f"{verdicts['inconclusive']} are inconclusive, {document['failed']} could not be read.",
+        f"{verdicts['inconclusive']} are inconclusive, {document['failed']} could not be scored.",
         *_describe_rate(document),
         *_describe_permutation(document["permutation"]),
         *_describe_gate(document["gate"]),

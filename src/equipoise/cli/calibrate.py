@@ -84,7 +84,7 @@ def _describe(document: dict[str, Any]) -> str:
     if document["trial"]:
         lines.append(_describe_trial(document["trial"], document["detector"]["precision"]))
     lines += [f"left out: {count} {label}" for label, count in document["left_out"].items()]
-    lines += [f"not read: {source!r}: {why}" for source, why in document["failed"].items()]
+    lines += [f"not used: {source!r}: {why}" for source, why in document["failed"].items()]
     return "\n".join(lines)
 
 

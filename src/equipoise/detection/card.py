@@ -113,4 +113,12 @@ def require_conditions(
             f'The detector "{card.name}" needs one condition an image: {given} given for {count} '
             "image(s). Pass conditions=, what the model was asked to show."
         )
+    empty = denoiser.null_condition(1)
+    assert empty is not None
+    if not isinstance(conditions, Tensor) or conditions.shape[1:] != empty.shape[1:]:
+        raise BadInputError(
+            f'The detector "{card.name}" was given conditions that the model does not take. Give '
+            f"a tensor of the shape {(count, *empty.shape[1:])}: `model.encode_prompts(prompts)`, "
+            "or the number of a class for each image."
+        )
     return conditions

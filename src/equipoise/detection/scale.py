@@ -15,7 +15,7 @@ References:
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from equipoise.errors import BadInputError
@@ -81,6 +81,11 @@ class Whitening(BaseModel):
         mean = units.double().mean(dim=0)
         _, lengths, axes = torch.linalg.svd(units.double() - mean, full_matrices=False)
         variances = lengths.square() / (count - 1)
+        if not float(variances[0]) > 0:
+            raise BadInputError(
+                f"Cannot whiten {dim} units that are the same for all {count} items. Choose "
+                "another site or noise level."
+            )
         rest = variances[num_axes:].sum() / (dim - num_axes)
         least = 1e-12 * float(variances[0])  # axes of no variance are no evidence of anything
         return cls(
@@ -89,6 +94,15 @@ class Whitening(BaseModel):
             variances=tuple(variances[:num_axes].clamp_min(least).tolist()),
             rest=float(rest.clamp_min(least)),
         )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Whitening":
+        """Refuse axes that do not fit the units, and variances that cannot be."""
+        if len(self.variances) != len(self.axes) or not all(one > 0 for one in self.variances):
+            raise ValueError(f"{len(self.axes)} axes need as many variances above 0")
+        if any(len(axis) != len(self.mean) for axis in self.axes):
+            raise ValueError(f"an axis of {len(self.mean)} units needs as many entries")
+        return self
 
     def refit(self, units: Float[Tensor, "case unit"]) -> "Whitening":
         """Measure a covariance of as many axes on other units."""

@@ -23,7 +23,7 @@ from equipoise.detection import (
     Spikiness,
     calibrate_scores,
 )
-from equipoise.errors import CalibrationError
+from equipoise.errors import BadInputError, CalibrationError
 from equipoise.guarding.guard import score_final
 from equipoise.guarding.source import Source
 from equipoise.guarding.watch import Watch, combine_looks, score_look
@@ -177,7 +177,13 @@ def choose_levels(
 
 def _fit_look(evidence: Evidence, detector: Spikiness, sigma: float) -> Look:
     visits = evidence.units[sigma]
-    scale = detector.scale.refit(torch.cat(list(visits))) if detector.scale else None
+    try:
+        scale = detector.scale.refit(torch.cat(list(visits))) if detector.scale else None
+    except BadInputError as error:
+        raise CalibrationError(
+            f"{len(evidence.x0)} outputs, half of those given, cannot measure the scale of the "
+            f"detector at noise level {sigma:.6g}: {error} Generate more outputs."
+        ) from error
     update = {"sigma": sigma, "draws": len(visits), "scale": scale}
     plain = Look(detector=detector.model_copy(update=update), mean=0, std=1)
     scores = score_look(plain, visits)
