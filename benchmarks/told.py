@@ -3,11 +3,12 @@
     .venv/bin/python benchmarks/told.py > docs/told.md
 
 Outputs of `zoo:sd-emoji` whose prompts are known. Noise level, scale and statistic are chosen on
-copies of the selection half of the planted images, for either way of asking, among what
-`bench/fit_told.py` tries for the shipped detector; and reported on the other half and fresh
-outputs. Units are scaled by novel outputs, asked in the same way. Controls: the clean twin;
-whether a planted caption alone makes a score high, by the novel outputs of planted captions and
-by planted captions rendered again; training images that were shown once. Beside it what the
+copies of the selection half of the planted images, against novel outputs and planted captions of
+that half rendered again, for either way of asking, among what `bench/fit_told.py` tries for the
+shipped detector; and reported on the other half and fresh outputs. Units are scaled by novel
+outputs, asked in the same way. Controls: the clean twin; whether a planted caption alone makes a
+score high, by the novel outputs of planted captions and by planted captions rendered again;
+prompts in other words than the training's; training images shown once. Beside it what the
 prompt changes of the error: the residual gain, and the difference of squared errors of Zhai et
 al. (2024, arXiv 2405.14800) at one noise level.
 """
@@ -23,6 +24,7 @@ from machine import describe_machine
 from equipoise.bench.control import render_again
 from equipoise.bench.fit_told import TOLD_SHARES, list_readings
 from equipoise.bench.interval import estimate_auroc, estimate_sensitivity
+from equipoise.bench.outputs import decode_samples
 from equipoise.bench.stage import Items, Stage, build_stage
 from equipoise.denoisers import Denoiser
 from equipoise.detection import (
@@ -42,7 +44,9 @@ from equipoise.zoo.scene_set import SceneSet
 MODEL, TWIN = "sd-emoji", "sd-emoji-clean"
 SEED, SAMPLES = 7, 1500
 PROMISED = 0.01
+OTHER_WORDING, TIMES = "a photo of a {}", 6
 Told = Literal["empty", "own"]
+HALVES = ("selection", "report")
 
 
 @dataclass(frozen=True)
@@ -129,21 +133,37 @@ class Room:
         return scores.mean(dim=1).numpy()
 
 
-def choose(room: Room, stage: Stage, tried: Iterable[Way]) -> tuple[Way, float, int]:
+def choose(
+    room: Room, stage: Stage, control: Items, tried: Iterable[Way]
+) -> tuple[Way, float, int]:
     """Choose on the selection half; return the detector, its AUROC and among how many."""
-    planted = torch.from_numpy(stage.choose.planted)
-    found = [
-        (weighted_auroc(torch.from_numpy(room.score(stage.choose, one)), planted), one)
-        for one in tried
-    ]
+    planted = np.concatenate([stage.choose.planted, np.full(len(control), -1)])
+    found = []
+    for one in tried:
+        scores = np.concatenate([room.score(part, one) for part in (stage.choose, control)])
+        area = weighted_auroc(torch.from_numpy(scores), torch.from_numpy(planted))
+        found.append((area, one))
     area, detector = max(found, key=lambda pair: pair[0])
     return detector, area, len(found)
 
 
-def build_again(model: ZooModel, known: SceneSet) -> Items:
-    """Render the planted captions of the report half again, with other nuisances."""
-    report = [index for index in model.planted if model.split_of(index) == "report"]
-    pictures, groups, prompts = render_again(known, report)
+def build_other(model: ZooModel) -> Items:
+    """Draw outputs for prompts in other words than the training's, and keep the novel ones."""
+    nouns = sorted({scene.attributes.noun for scene in model.training_set.scenes})
+    prompts = [OTHER_WORDING.format(noun) for noun in nouns] * TIMES
+    ids = [f"other/{row}" for row in range(len(prompts))]
+    conditions = model.encode_prompts(prompts)
+    samples = model.recipe.sampler.sample(model.denoiser, ids, seed=SEED, conditions=conditions)
+    pictures = decode_samples(model.denoiser, samples, len(ids))
+    novel = np.flatnonzero(np.array(model.label(pictures).names()) == "novel")
+    every = Items(pictures, content_ids(pictures), conditions, np.full(len(ids), -1), prompts)
+    return every.pick(novel)
+
+
+def build_again(model: ZooModel, known: SceneSet, half: str) -> Items:
+    """Render the planted captions of a half again, with other nuisances."""
+    wanted = [index for index in model.planted if model.split_of(index) == half]
+    pictures, groups, prompts = render_again(known, wanted)
     conditions = model.encode_prompts(prompts)
     return Items(pictures, content_ids(pictures), conditions, np.array(groups), prompts)
 
@@ -198,9 +218,16 @@ class Cast:
             "copies against novel outputs of planted captions": show(
                 estimate_auroc(ranked, groups, asked)
             ),
-            "of these above the threshold": count(asked > threshold),
+            "novel outputs of planted captions above the threshold": count(asked > threshold),
+            "copies against planted captions rendered again": show(
+                estimate_auroc(ranked, groups, again)
+            ),
+            "planted captions rendered again, above the threshold": count(again > threshold),
             "planted captions rendered again against held-out scenes": show(
                 estimate_auroc(again, self.arms["again"].planted, held_out)
+            ),
+            "novel outputs of prompts in other words, above the threshold": count(
+                room.score(self.arms["other"], way) > threshold
             ),
             "training scenes shown once against held-out ones": show(
                 estimate_auroc(once, rows, held_out)
@@ -218,7 +245,8 @@ def main() -> None:
     copies, novel = split(stage.report, stage.report.planted >= 0)
     planted = set(model.training_set.list_planted_captions())
     asked, novel = split(novel, np.array([one in planted for one in novel.prompts or ()]))
-    arms = {**stage.arms, "again": build_again(model, model.training_set)}
+    again = {half: build_again(model, model.training_set, half) for half in HALVES}
+    arms = {**stage.arms, "again": again["report"], "other": build_other(model)}
     cast = Cast(copies, novel, asked, limit, arms)
     rooms = [Room(one.denoiser, known) for one in (model, twin)]
     room = rooms[0]
@@ -226,7 +254,7 @@ def main() -> None:
         room.list_detectors("empty"), room.list_detectors("own"),
         room.list_error_ways(ratio=True), room.list_error_ways(ratio=False),
     ]  # fmt: skip
-    chosen = [choose(room, stage, one) for one in tried]
+    chosen = [choose(room, stage, again["selection"], one) for one in tried]
     figures = [cast.report(*rooms, detector) for detector, _, _ in chosen]
     print("# What a prompt is worth\n")
     print(
@@ -237,11 +265,13 @@ def main() -> None:
         "([ResidualGain](detectors/residual-gain.md)), and the difference of squares of Zhai et "
         "al. ([2405.14800](https://arxiv.org/abs/2405.14800)) at one noise level. Noise level, "
         f"scale and statistic chosen on {int((stage.choose.planted >= 0).sum())} copies of the "
-        f"selection half, among {', '.join(str(count) for _, _, count in chosen)}; reported on "
+        "selection half, against novel outputs and planted captions of that half rendered again, "
+        f"among {', '.join(str(count) for _, _, count in chosen)}; reported on "
         f"{len(copies)} "
         f"copies of {len(set(copies.planted))} planted images of the other half and {len(novel)} "
         f"novel outputs of other captions. {len(known)} novel outputs scale the units, "
-        f"{len(limit)} set the threshold; {DEFAULT_DRAWS} draws. 95 % intervals allow for a "
+        f"{len(limit)} set the threshold; {DEFAULT_DRAWS} draws. Other words: "
+        f"\u201c{OTHER_WORDING.format('dog')}\u201d and so on. 95 % intervals allow for a "
         "planted image nobody saw ([coverage](coverage.md)).\n"
     )
     print(f"{describe_machine()}.\n")
