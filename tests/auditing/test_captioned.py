@@ -88,6 +88,7 @@ def test_every_picture_is_scored_with_its_own_caption(text_model, told, folder, 
     assert run.record.spec["captions"]["count"] == 5
     assert run.record.spec["detector"]["condition"] == "own"
     assert run.record.results["failed_by_reason"][NO_CAPTION] == 1
+    assert any("prompts like those" in told for told in run.record.results["warnings"])
 
 
 def test_one_caption_can_stand_for_all_that_have_none(text_model, told, folder):

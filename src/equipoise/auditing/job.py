@@ -305,6 +305,12 @@ def _list_warnings(audit: Audit) -> Iterator[str]:
             "The calibration was fitted on held-out real images, but outputs of the model are "
             "audited: the promised false-positive rate is not that of novel outputs."
         )
+    if audit.calibration.detector.condition == "own" and not generated:
+        yield (
+            "The detector is told what each picture was asked for: the promised false-positive "
+            "rate is that of prompts like those of the calibration. Other wording can look like "
+            "memory."
+        )
     if null == "own outputs":
         yield (
             "The calibration was fitted on the model's own outputs as they came. Copies among "
