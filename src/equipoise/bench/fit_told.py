@@ -54,13 +54,13 @@ def fit_told(model: ZooModel, outputs: LabelledOutputs) -> Calibration:
     """
     reference, selected, _ = split_outputs(outputs)
     known, shown = (take_items(model, outputs, rows) for rows in (reference, selected))
-    cells = list(_sweep(model.denoiser, known, [shown, *render_control(model)]))
-    planted = name_copies(outputs, selected)
-    planted = torch.cat([planted, planted.new_full((len(cells[0].scores) - len(planted),), -1)])
-    chosen = choose_cell(cells, planted)
+    control = render_control(model)
+    cells = list(_sweep(model.denoiser, known, [shown, *control]))
+    planted, again = name_copies(outputs, selected), sum(map(len, control))
+    chosen = choose_cell(cells, torch.cat([planted, planted.new_full((again,), -1)]))
     return calibrate_detector(
         model, chosen.detector, outputs,
-        selection=describe_choice(chosen.auroc, planted, len(cells)),
+        selection=describe_choice(chosen.auroc, planted, len(cells)) | {"rendered_again": again},
     )  # fmt: skip
 
 
