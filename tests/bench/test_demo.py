@@ -133,8 +133,8 @@ def test_the_text_to_image_demo_tells_the_prompts_and_shows_what_that_is_worth(t
     run = run_demo(parts, tmp_path / "run", seed=77, num_samples=300)
     results = run.record.results
     assert run.record.spec["detector"]["condition"] == "own"
-    # .991 over 1,340 outputs, told nothing .935 (docs/figures-sd.md).
-    assert results["auroc"]["value"] >= 0.97
+    # .981 to .988 over 1,340 outputs, told nothing .911 to .935 (docs/figures-sd.md).
+    assert results["auroc"]["value"] >= 0.95
     assert results["told_nothing"]["value"] < results["auroc"]["value"]
     assert set(results["tpr_at_same_fpr"]) >= {"spikiness", "told_nothing"}
     page = render_report(run.path).read_text()
