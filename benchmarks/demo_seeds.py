@@ -94,7 +94,10 @@ def main(model: str, seeds: list[int]) -> None:
         + ", ".join(f"`{site}`" for site in detector["sites"])
         + f", {detector['pooling']} over positions, sigma {detector['sigma']:.3g}, "
         f"{detector['draws']} draws"
-        + ("; the model is told what each output was asked for" * (detector["condition"] == "own"))
+        + (
+            "; the model is told what each output was asked for"
+            * (detector.get("condition") == "own")
+        )
         + ". All intervals are 95 %; those of areas and sensitivities allow "
         "for a planted image that nobody saw ([coverage](coverage.md)).",
         "",

@@ -241,3 +241,9 @@ def test_pole_of_truth_residual_tells_ideal_from_gaussian():
     ideal = residual.score(IdealDenoiser(points), points, ids).values
     gaussian = residual.score(GaussianDenoiser(points.mean(0), covariance), points, ids).values
     assert ideal.min() > gaussian.max()
+
+
+def test_a_record_says_what_the_model_is_told_where_it_is_told_anything():
+    assert "condition" not in DETECTOR.describe()
+    told = DETECTOR.model_copy(update={"condition": "own"})
+    assert told.describe() == DETECTOR.describe() | {"condition": "own"}

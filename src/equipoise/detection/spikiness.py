@@ -170,8 +170,13 @@ class Spikiness(BaseModel):
         return join_units([seen[site].tensor for site in self.sites])
 
     def describe(self) -> dict[str, Any]:
-        """Return the specification for people: the scale as its number of units."""
-        shown = self.model_dump(exclude={"scale"})
+        """Return the specification for people: the scale as its number of units.
+
+        What the model is told is said where it is told anything; so audits that began before there
+        was such a choice go on.
+        """
+        hidden = {"scale"} if self.condition == "own" else {"scale", "condition"}
+        shown = self.model_dump(exclude=hidden)
         axes = {"axes": len(self.scale.axes)} if isinstance(self.scale, Whitening) else {}
         return shown | {"scaled_units": len(self.scale.mean) if self.scale else 0} | axes
 
