@@ -156,6 +156,10 @@ def _describe_detector(path: Path, title: str) -> str:
     told = json.loads(path.read_text())
     detector, selection = told["detector"], told["selection"]
     sites = ", ".join(f"`{site}`" for site in detector["sites"])
+    again = selection.get("rendered_again")
+    against = (
+        f" against novel outputs and {again} planted captions rendered again" if again else ""
+    )
     scale = detector["scale"] or {}
     scaled = ", each unit scaled by its spread over novel outputs" if "std" in scale else ""
     if "axes" in scale:
@@ -167,7 +171,7 @@ def _describe_detector(path: Path, title: str) -> str:
         f"The {detector['statistic']} over units of the {detector['pooling']}, at {sites}, sigma "
         f"{detector['sigma']:.3f}{scaled}; {detector['draws']} draws. Chosen among "
         f"{selection['cells']} combinations on {selection['copies']} copies of "
-        f"{selection['planted_images']} planted images (AUROC there "
+        f"{selection['planted_images']} planted images{against} (AUROC there "
         f"{selection['auroc']:.3f}). Its threshold promises {100 * told['promised']:g} % false "
         f"positives, set on {len(told['scores']):,} outputs "
         f"({told['null']})."
