@@ -28,7 +28,7 @@ from equipoise.auditing.pile import (
     count_parts,
 )
 from equipoise.auditing.prompts import read_asked
-from equipoise.auditing.subject import check_can_be_told, open_subject
+from equipoise.auditing.subject import Subject, check_can_be_told, open_subject
 from equipoise.denoisers import Denoiser, Size
 from equipoise.detection import (
     Calibration,
@@ -109,15 +109,10 @@ def calibrate_model(
         check_can_be_told(subject)
     known = subject.load_calibration(told=told)
     chosen = _choose_detector(denoiser, known, sweep, told=told)
-    pile: Pile
     if reference is None:
-        pile = GeneratedPile(
-            subject, count=generate or 0, seed=seed, stream="calibrate", prompts=asked, told=told
-        )
-        check_asked(pile)
+        items, failed = read_items(_open_outputs(subject, generate or 0, seed, asked, told=told))
     else:
-        pile = open_pile(reference, denoiser, chosen)
-    items, failed = read_items(pile)
+        items, failed = read_items(open_pile(reference, denoiser, chosen))
     left_out: dict[str, int] = {}
     if training is not None:
         items, left_out = _keep_novel(items, training)
@@ -133,6 +128,17 @@ def calibrate_model(
         fpr=fpr, null=_name_null(reference, training), copies=copies,
     )  # fmt: skip
     return Calibrated(calibration, failed, left_out, trial)
+
+
+def _open_outputs(
+    subject: Subject, count: int, seed: int, prompts: Sequence[str], *, told: bool
+) -> GeneratedPile:
+    """Open fresh outputs to calibrate on; refuse those that nobody can tell anything of."""
+    pile = GeneratedPile(
+        subject, count=count, seed=seed, stream="calibrate", prompts=prompts, told=told
+    )
+    check_asked(pile)
+    return pile
 
 
 def _name_null(reference: str | Path | None, training: str | Path | None) -> Null:
